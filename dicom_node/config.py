@@ -1,0 +1,419 @@
+"""config.yaml as one frozen, typed value; an unknown key is an error."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from dicom_node.errors import ConfigError
+
+DEFAULT_FILE = "config.yaml"
+ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
+SOCKET_PATH_LIMIT = 100
+"""A Unix socket's path may hold 107 bytes; a longer data directory gets a port instead."""
+
+
+def _ae_title(value: str) -> str:
+    """Check an AE title: 1 to 16 characters of the default repertoire (PS3.5 6.2, VR AE)."""
+    if not re.fullmatch(r"[\x20-\x5b\x5d-\x7e]{1,16}", value) or not value.strip():
+        msg = "an AE title has 1 to 16 ASCII characters, no backslash, and is not blank"
+        raise ValueError(msg)
+    return value.strip()
+
+
+def _pattern(value: str) -> str:
+    """Check a regular expression."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        msg = f"not a regular expression: {error}"
+        raise ValueError(msg) from error
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    """A part of the file: frozen, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NodeSection(_Section):
+    """This node as an application entity.
+
+    Attributes
+    ----------
+    ae_title : str
+        Our AE title; a call to another one is rejected (called AE title not recognised).
+    host : str
+        Address to listen on.
+    port : int
+        TCP port of the listener.
+    max_associations : int
+        Associations at once, for each listener; one more is rejected as a local limit.
+    listeners : int
+        Listening processes that share the port.
+    """
+
+    ae_title: AETitle = "BONEAGE"
+    host: str = "0.0.0.0"  # noqa: S104 - a modality calls from another machine
+    port: Port = 11112
+    max_associations: int = Field(default=25, ge=1)
+    listeners: int = Field(default=1, ge=1, le=16)
+
+
+class DatabaseSection(_Section):
+    """Where the jobs are kept.
+
+    Attributes
+    ----------
+    url : str
+        ``sqlite`` for a file in the data directory, else a SQLAlchemy URL.
+    password_env : str or None
+        Name of the environment variable that holds the password.
+    """
+
+    url: str = "sqlite"
+    password_env: str | None = None
+
+
+class BrokerSection(_Section):
+    """What carries job ids to the workers.
+
+    Attributes
+    ----------
+    url : str
+        ``embedded`` for a Valkey server that ``serve`` starts, else ``redis://…``.
+    password_env : str or None
+        Name of the environment variable that holds the password.
+    """
+
+    url: str = "embedded"
+    password_env: str | None = None
+
+
+class Caller(_Section):
+    """A peer that may open an association: its AE title and, if given, its address."""
+
+    ae_title: AETitle
+    host: str | None = None
+
+
+class Destination(_Section):
+    """A storage SCP that results go to.
+
+    Attributes
+    ----------
+    name : str
+        What routes, commands and the worklist call it.
+    ae_title, host, port
+        The peer.
+    timeout_seconds : float
+        For connecting, for an answer, and for silence on the network.
+    retry_first_seconds, retry_most_seconds : float
+        The first pause before trying again; it doubles up to the second.
+    retries : int
+        How often to try again before the delivery is ``exhausted``.
+    """
+
+    name: str = Field(min_length=1, max_length=64)
+    ae_title: AETitle
+    host: str
+    port: Port
+    timeout_seconds: float = Field(default=30, gt=0)
+    retry_first_seconds: float = Field(default=30, gt=0)
+    retry_most_seconds: float = Field(default=600, gt=0)
+    retries: int = Field(default=10, ge=0)
+
+
+class Route(_Section):
+    """Which results go where; every route that matches adds its destinations.
+
+    Attributes
+    ----------
+    name : str
+        For logs and ``explain``.
+    calling_ae_titles : list of str
+        Empty: any caller.
+    match : dict
+        DICOM keyword to a regular expression that must be found in its value, ignoring case.
+    accept_secondary_capture : bool
+        Assess Secondary Capture images that match, as a film digitiser sends them.
+    destinations : list of str
+        Names of destinations.
+    """
+
+    name: str
+    calling_ae_titles: list[AETitle] = []
+    match: dict[str, Pattern] = {}
+    accept_secondary_capture: bool = False
+    destinations: list[str]
+
+
+class EligibilitySection(_Section):
+    """What a header must say before its radiograph is assessed.
+
+    Attributes
+    ----------
+    hand_pattern : str
+        Found, ignoring case, in BodyPartExamined or an anatomic code's meaning, or, where
+        the body part is missing or unspecific, in the procedure, study, series or
+        protocol text.
+    unspecific_body_parts : list of str
+        Values of BodyPartExamined that need such a text.
+    exclude_pattern : str
+        Found in the view or the text: not a radiograph for bone age.
+    oldest_years : float
+        Above it no bone age is given; the atlas ends at 19 years.
+    smallest_side_px : int
+        Fewer rows or columns than this are refused.
+    """
+
+    hand_pattern: Pattern = (
+        r"\bhands?\b|\bbone[\s_-]*age\b|\bwrists?\b|hand[\s_-]*wrist|\bhandgelenk|"
+        r"knochenalter|skelettalter|\bmains?\b|poignet|[âa]ge osseux|\bmanos?\b|mu[ñn]eca|"
+        r"edad [óo]sea|手|骨年齢|骨龄|骨齡|腕|골\s*연령|수부|손"
+    )
+    unspecific_body_parts: list[str] = ["", "EXTREMITY", "UPPER EXTREMITY", "ARM", "UPPERLIMB"]
+    exclude_pattern: Pattern = (
+        r"\b(lat|lateral|obl|oblique|ball[\s_-]*catcher|scaphoid|navicular|fracture|trauma|"
+        r"cast|gips)\b"
+    )
+    oldest_years: float = Field(default=20, gt=0)
+    smallest_side_px: int = Field(default=256, ge=1)
+
+
+class InferenceSection(_Section):
+    """How radiographs are assessed.
+
+    Attributes
+    ----------
+    device : str
+        ``auto``, ``cpu`` or ``cuda[:N]``.
+    weights : str
+        ``default``, a shipped name, or the path of a safetensors file.
+    workers : int
+        Assessing processes.
+    threads : int
+        CPU threads of each; 0 leaves it to torch.
+    """
+
+    device: str = "auto"
+    weights: str = "default"
+    workers: int = Field(default=1, ge=0)
+    threads: int = Field(default=1, ge=0)
+
+
+class WorklistSection(_Section):
+    """Where the worklist page is served."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8000
+
+
+class LeaseSection(_Section):
+    """How soon the work of a dead process goes on.
+
+    Attributes
+    ----------
+    lease_seconds : float
+        A claim not renewed for so long is given to another.
+    sweep_seconds : float
+        How often the sweeper looks.
+    attempts : int
+        A job whose worker died so often is failed instead of tried again.
+    """
+
+    lease_seconds: float = Field(default=45, gt=0, le=60)
+    sweep_seconds: float = Field(default=15, gt=0, le=60)
+    attempts: int = Field(default=3, ge=1)
+
+
+class StorageSection(_Section):
+    """The files in the data directory.
+
+    Attributes
+    ----------
+    reserve_megabytes : int
+        With less free space than this a C-STORE is answered 0xA700; nothing is deleted.
+    """
+
+    reserve_megabytes: int = Field(default=500, ge=0)
+
+
+class Config(_Section):
+    """The whole of config.yaml."""
+
+    node: NodeSection = NodeSection()
+    data_directory: Path = Field(default=Path("var"), strict=False)
+    database: DatabaseSection = DatabaseSection()
+    broker: BrokerSection = BrokerSection()
+    callers: list[Caller] = []
+    accept_unknown_callers: bool = False
+    destinations: list[Destination] = []
+    routes: list[Route] = []
+    eligibility: EligibilitySection = EligibilitySection()
+    inference: InferenceSection = InferenceSection()
+    worklist: WorklistSection = WorklistSection()
+    storage: StorageSection = StorageSection()
+    leases: LeaseSection = LeaseSection()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Config:
+        """Check that destinations are named once and that routes name only those."""
+        names = [destination.name for destination in self.destinations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            msg = f"destinations: the name {twice[0]!r} stands twice"
+            raise ValueError(msg)
+        for route in self.routes:
+            unknown = sorted(set(route.destinations) - set(names))
+            if unknown:
+                msg = f"routes: {route.name!r} names no destination of this file: {unknown[0]!r}"
+                raise ValueError(msg)
+        return self
+
+    def destination(self, name: str) -> Destination:
+        """Return a destination by name.
+
+        Raises
+        ------
+        ConfigError
+            If there is none of that name.
+        """
+        for destination in self.destinations:
+            if destination.name == name:
+                return destination
+        msg = f"destinations: none is named {name!r}"
+        raise ConfigError(msg)
+
+    @property
+    def database_url(self) -> str:
+        """Return the SQLAlchemy URL, the password filled in from its environment variable."""
+        if self.database.url == "sqlite":
+            return f"sqlite:///{self.data_directory / 'node.db'}"
+        url = make_url(self.database.url)
+        if self.database.password_env:
+            url = url.set(password=_secret(self.database.password_env, "database.password_env"))
+        return url.render_as_string(hide_password=False)
+
+    @property
+    def broker_url(self) -> str:
+        """Return the broker's URL as Celery takes it; the embedded one is a Unix socket."""
+        if self.broker.url == "embedded":
+            return f"redis+socket://{self.broker_socket}"
+        if self.broker.password_env:
+            secret = _secret(self.broker.password_env, "broker.password_env")
+            return self.broker.url.replace("://", f"://:{secret}@", 1)
+        return self.broker.url
+
+    @property
+    def broker_socket(self) -> Path:
+        """Return where the embedded broker listens: a folder that only we can enter."""
+        return self.data_directory / "broker" / "valkey.sock"
+
+
+def _secret(variable: str, key: str) -> str:
+    """Return a secret from the environment."""
+    value = os.environ.get(variable)
+    if not value:
+        msg = f"{key}: the environment variable {variable} is not set"
+        raise ConfigError(msg)
+    return value
+
+
+def config_path(given: Path | None) -> Path:
+    """Return the file to read: the one given, else the environment's, else config.yaml."""
+    return given or Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FILE)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, is not YAML, or holds an unknown key, a wrong type or a
+        value out of range; the text names the key and the reason.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        msg = f"{path}: {' '.join(str(error).split())}"
+        raise ConfigError(msg) from error
+    if not isinstance(values or {}, dict):
+        msg = f"{path}: not a mapping of keys"
+        raise ConfigError(msg)
+    try:
+        config = Config.model_validate(values or {})
+    except ValidationError as error:
+        raise ConfigError(_explained(path, error)) from error
+    directory = (path.resolve().parent / config.data_directory).resolve()
+    config = config.model_copy(
+        update={"data_directory": directory, "inference": _placed(config.inference, path)}
+    )
+    _check_urls(config)
+    return config
+
+
+def _placed(inference: InferenceSection, path: Path) -> InferenceSection:
+    """Take a path of weights as relative to the configuration file."""
+    if not inference.weights.endswith(".safetensors"):
+        return inference
+    weights = (path.resolve().parent / inference.weights).resolve()
+    if not weights.is_file():
+        msg = f"{path}: inference.weights: no such file: {weights}"
+        raise ConfigError(msg)
+    return inference.model_copy(update={"weights": str(weights)})
+
+
+def _check_urls(config: Config) -> None:
+    """Check what pydantic cannot: the URLs, and that a socket's path fits."""
+    try:
+        backend = make_url(config.database_url).get_backend_name()
+    except ArgumentError as error:
+        msg = "database.url: not a database URL"
+        raise ConfigError(msg) from error
+    if backend not in {"sqlite", "postgresql"}:
+        msg = f"database.url: {backend} is not supported; use sqlite or postgresql+psycopg"
+        raise ConfigError(msg)
+    if not re.match(r"rediss?://|redis\+socket://", config.broker_url):
+        msg = "broker.url: neither 'embedded' nor redis://…"
+        raise ConfigError(msg)
+    if config.broker.url == "embedded" and len(str(config.broker_socket)) > SOCKET_PATH_LIMIT:
+        msg = (
+            f"data_directory: its path is too long for the embedded broker's socket "
+            f"({len(str(config.broker_socket))} characters, at most {SOCKET_PATH_LIMIT}); "
+            "choose a shorter one or name a broker.url"
+        )
+        raise ConfigError(msg)
+
+
+def _explained(path: Path, error: ValidationError) -> str:
+    """Return pydantic's findings as lines of key and reason."""
+    lines = []
+    for finding in error.errors(include_url=False, include_context=False, include_input=False):
+        key = ".".join(str(part) for part in finding["loc"]) or "file"
+        reason = "unknown key" if finding["type"] == "extra_forbidden" else finding["msg"]
+        lines.append(f"{path}: {key}: {reason}")
+    return "\n".join(lines)
+
+
+def describe(config: Config) -> dict[str, Any]:
+    """Return the configuration as ``check-config`` shows it, passwords hidden."""
+    values = config.model_dump(mode="json")
+    values["database"]["url"] = make_url(config.database_url).render_as_string(hide_password=True)
+    values["broker"]["url"] = re.sub(r"://[^@/]*@", "://***@", config.broker_url)
+    return values

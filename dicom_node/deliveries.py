@@ -1,0 +1,279 @@
+"""The only writer of a delivery's state, and of what follows from it for the job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dicom_node import jobs
+from dicom_node.config import Destination
+from dicom_node.db import DeliveryRow, EventRow, JobRow, OutputRow, TransferRow, now
+from dicom_node.states import (
+    GIVEN_UP,
+    DeliveryState,
+    JobState,
+    check_delivery_move,
+    job_state_for,
+)
+
+
+def create(session: Session, job_id: int, destinations: Iterable[str]) -> list[int]:
+    """Insert a waiting delivery for each destination and return their ids."""
+    ids = []
+    for name in destinations:
+        moment = now()
+        row = DeliveryRow(
+            job_id=job_id,
+            destination=name,
+            state=DeliveryState.WAITING,
+            next_attempt_at=moment,
+            updated_at=moment,
+        )
+        session.add(row)
+        session.flush()
+        _record(session, row, None, DeliveryState.WAITING, jobs.NODE, None)
+        ids.append(row.id)
+    return ids
+
+
+def _record(  # noqa: PLR0913 - one event has this many parts
+    session: Session,
+    row: DeliveryRow,
+    source: DeliveryState | None,
+    target: DeliveryState,
+    actor: str,
+    reason: str | None,
+) -> None:
+    session.add(
+        EventRow(
+            job_id=row.job_id,
+            delivery_id=row.id,
+            at=now(),
+            from_state=source,
+            to_state=target,
+            actor=actor,
+            reason=reason,
+        )
+    )
+
+
+def move(  # noqa: PLR0913 - one move has this many parts
+    session: Session,
+    delivery_id: int,
+    source: DeliveryState,
+    target: DeliveryState,
+    *,
+    actor: str = jobs.NODE,
+    reason: str | None = None,
+    owner: str | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> bool:
+    """Move a delivery by compare-and-swap, with its event row; see `dicom_node.jobs.move`."""
+    check_delivery_move(source, target)
+    statement = update(DeliveryRow).where(
+        DeliveryRow.id == delivery_id, DeliveryRow.state == source
+    )
+    if owner is not None:
+        statement = statement.where(DeliveryRow.lease_owner == owner)
+    leased = {} if target == DeliveryState.SENDING else {"lease_owner": None, "lease_until": None}
+    changed = {"state": target, "reason": reason, "updated_at": now(), **leased, **(values or {})}
+    result = session.execute(statement.values(changed))
+    if result.rowcount != 1:  # type: ignore[attr-defined]
+        return False
+    row = session.get_one(DeliveryRow, delivery_id)
+    _record(session, row, source, target, actor, reason)
+    return True
+
+
+def claim(session: Session, delivery_id: int, owner: str, lease_seconds: float) -> bool:
+    """Take a waiting delivery that is due; False where another was quicker or it must wait."""
+    due = session.scalar(select(DeliveryRow.next_attempt_at).where(DeliveryRow.id == delivery_id))
+    if due is None or due > now():
+        return False
+    until = now() + timedelta(seconds=lease_seconds)
+    return move(
+        session,
+        delivery_id,
+        DeliveryState.WAITING,
+        DeliveryState.SENDING,
+        actor=owner,
+        values={
+            "lease_owner": owner,
+            "lease_until": until,
+            "attempts": DeliveryRow.attempts + 1,
+        },
+    )
+
+
+def renew(session: Session, delivery_id: int, owner: str, lease_seconds: float) -> bool:
+    """Lengthen a lease; False where it is no longer ours."""
+    statement = (
+        update(DeliveryRow)
+        .where(
+            DeliveryRow.id == delivery_id,
+            DeliveryRow.state == DeliveryState.SENDING,
+            DeliveryRow.lease_owner == owner,
+        )
+        .values(lease_until=now() + timedelta(seconds=lease_seconds))
+    )
+    return bool(session.execute(statement).rowcount == 1)  # type: ignore[attr-defined]
+
+
+def keep_status(session: Session, delivery_id: int, output_id: int, status: int) -> None:
+    """Keep the DIMSE status that a destination gave for one output."""
+    session.merge(
+        TransferRow(delivery_id=delivery_id, output_id=output_id, status=status, at=now())
+    )
+
+
+def unsent(session: Session, delivery_id: int) -> list[OutputRow]:
+    """Return the outputs that the destination has not taken yet, the SC before the SR.
+
+    A viewer that opens the SR then finds what it refers to.
+    """
+    delivery = session.get_one(DeliveryRow, delivery_id)
+    outputs = session.scalars(
+        select(OutputRow).where(OutputRow.job_id == delivery.job_id).order_by(OutputRow.id)
+    )
+    statuses = dict(
+        session.execute(
+            select(TransferRow.output_id, TransferRow.status).where(
+                TransferRow.delivery_id == delivery_id
+            )
+        ).tuples()
+    )
+    return [output for output in outputs if not is_stored(statuses.get(output.id))]
+
+
+def is_stored(status: int | None) -> bool:
+    """Return whether a C-STORE status means that the object was kept (PS3.4 B.2.3)."""
+    return status is not None and (status == 0x0000 or 0xB000 <= status <= 0xBFFF)
+
+
+def pause_seconds(destination: Destination, attempts: int) -> float:
+    """Return how long to wait after the given number of attempts: doubling, up to a limit."""
+    doubled = destination.retry_first_seconds * 2 ** min(attempts - 1, 30)
+    return float(min(doubled, destination.retry_most_seconds))
+
+
+def postpone(
+    session: Session, delivery_id: int, owner: str, destination: Destination, reason: str
+) -> None:
+    """Let a delivery wait for its next attempt, or give it up after the last one."""
+    attempts = session.get_one(DeliveryRow, delivery_id, populate_existing=True).attempts
+    if attempts > destination.retries:
+        target, values = DeliveryState.EXHAUSTED, {}
+        reason = f"given up after {attempts} attempts; the last: {reason}"
+    else:
+        pause = timedelta(seconds=pause_seconds(destination, attempts))
+        target, values = (
+            DeliveryState.WAITING,
+            {"next_attempt_at": now() + pause, "enqueued_at": None},
+        )
+    move(
+        session,
+        delivery_id,
+        DeliveryState.SENDING,
+        target,
+        reason=reason,
+        owner=owner,
+        values=values,
+    )
+
+
+def settle(session: Session, job_id: int) -> None:
+    """Move the job to where its deliveries have brought it, if they have."""
+    rows = session.scalars(
+        select(DeliveryRow)
+        .where(DeliveryRow.job_id == job_id)
+        .execution_options(populate_existing=True)
+    ).all()
+    target = job_state_for([row.state for row in rows])
+    if target == JobState.REPORTED:
+        return
+    given_up = ", ".join(row.destination for row in rows if row.state in GIVEN_UP)
+    reason = f"not delivered to {given_up}" if given_up else None
+    jobs.move(session, job_id, JobState.REPORTED, target, reason=reason)
+
+
+def retry(session: Session, job_id: int, actor: str, destination: str | None = None) -> list[int]:
+    """Set the deliveries of a job that were given up to waiting again, and the job with them.
+
+    Returns
+    -------
+    list of int
+        The deliveries that wait now; empty where none was given up.
+    """
+    rows = session.scalars(
+        select(DeliveryRow).where(
+            DeliveryRow.job_id == job_id,
+            DeliveryRow.state.in_(GIVEN_UP | {DeliveryState.HELD}),
+        )
+    ).all()
+    again = []
+    for row in rows:
+        if destination not in {None, row.destination}:
+            continue
+        values = {"next_attempt_at": now(), "attempts": 0, "enqueued_at": None}
+        if move(
+            session,
+            row.id,
+            row.state,
+            DeliveryState.WAITING,
+            actor=actor,
+            reason="retry",
+            values=values,
+        ):
+            again.append(row.id)
+    if again:
+        jobs.move(
+            session, job_id, JobState.FAILED, JobState.REPORTED, actor=actor, reason="send again"
+        )
+    return again
+
+
+def free_expired(session: Session) -> list[int]:
+    """Let deliveries whose sender died wait for the next sender, at once."""
+    expired = select(DeliveryRow.id, DeliveryRow.lease_owner).where(
+        DeliveryRow.state == DeliveryState.SENDING, DeliveryRow.lease_until < now()
+    )
+    return [
+        row.id
+        for row in session.execute(expired).all()
+        if move(
+            session,
+            row.id,
+            DeliveryState.SENDING,
+            DeliveryState.WAITING,
+            reason="the sender's lease ran out",
+            owner=row.lease_owner,
+            values={"next_attempt_at": now(), "enqueued_at": None},
+        )
+    ]
+
+
+def mark_enqueued(session: Session, delivery_ids: list[int]) -> None:
+    """Note when the deliveries were last handed to the broker."""
+    session.execute(
+        update(DeliveryRow).where(DeliveryRow.id.in_(delivery_ids)).values(enqueued_at=now())
+    )
+
+
+def lost(session: Session, before: datetime, limit: int) -> list[int]:
+    """Return deliveries that are due and not with the broker since ``before``, oldest first."""
+    due = (
+        select(DeliveryRow.id)
+        .join(JobRow, JobRow.id == DeliveryRow.job_id)
+        .where(
+            DeliveryRow.state == DeliveryState.WAITING,
+            DeliveryRow.next_attempt_at <= now(),
+            (DeliveryRow.enqueued_at.is_(None)) | (DeliveryRow.enqueued_at < before),
+        )
+        .order_by(DeliveryRow.next_attempt_at)
+        .limit(limit)
+    )
+    return list(session.scalars(due))

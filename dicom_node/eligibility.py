@@ -1,0 +1,176 @@
+"""Whether a header is that of a hand radiograph for bone age; the reason, where it is not."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    SecondaryCaptureImageStorage,
+)
+
+from dicom_node.header import UNREADABLE, text
+from dicom_node.source_header import chronological_age_months
+from dicom_node.vocabulary import MANUFACTURER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom import Dataset
+
+    from dicom_node.config import EligibilitySection
+
+RADIOGRAPHS = (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+)
+TEXTS = (
+    "StudyDescription",
+    "SeriesDescription",
+    "ProtocolName",
+    "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription",
+)
+CODE_SEQUENCES = (
+    "ProcedureCodeSequence",
+    "RequestedProcedureCodeSequence",
+    "PerformedProtocolCodeSequence",
+    "ViewCodeSequence",
+)
+
+
+def reason_to_reject(
+    header: Dataset, rules: EligibilitySection, *, secondary_capture_allowed: bool = False
+) -> str | None:
+    """Return why this image is not assessed, in words for a person; None where it is.
+
+    Parameters
+    ----------
+    header : Dataset
+        The data set without its pixels.
+    rules : EligibilitySection
+        The configuration's patterns and limits.
+    secondary_capture_allowed : bool
+        Whether a route takes Secondary Capture images of this caller.
+    """
+    return (
+        _own_result(header)
+        or _kind(header, secondary_capture_allowed=secondary_capture_allowed)
+        or _body_part(header, rules)
+        or _view(header, rules)
+        or _form(header, rules)
+        or _age(header, rules)
+    )
+
+
+def _own_result(header: Dataset) -> str | None:
+    """A result that comes back must not be assessed again."""
+    equipment = _items(header, "ContributingEquipmentSequence")
+    makers = {text(header, "Manufacturer"), *(text(item, "Manufacturer") for item in equipment)}
+    return "this is a result of this node" if MANUFACTURER in makers else None
+
+
+def _kind(header: Dataset, *, secondary_capture_allowed: bool) -> str | None:
+    """Check SOP class, modality and image type."""
+    sop_class = text(header, "SOPClassUID")
+    image_type = text(header, "ImageType").upper().split("\\")
+    if sop_class == SecondaryCaptureImageStorage:
+        if not secondary_capture_allowed:
+            return "Secondary Capture, and no route allows it from this caller"
+        return None
+    if sop_class not in RADIOGRAPHS:
+        return "not a radiograph: neither Computed Radiography nor Digital X-Ray"
+    modality = text(header, "Modality").upper()
+    if modality not in {"CR", "DX", ""}:
+        return f"modality {modality}, not CR or DX"
+    if "LOCALIZER" in image_type:
+        return "a localizer, not a radiograph"
+    return None
+
+
+def _body_part(header: Dataset, rules: EligibilitySection) -> str | None:
+    """Check the body part; where it says too little, the texts must name a hand."""
+    part = text(header, "BodyPartExamined").upper()
+    regions = " ".join(_meanings(header, "AnatomicRegionSequence"))
+    pattern = re.compile(rules.hand_pattern, re.IGNORECASE)
+    if pattern.search(part) or pattern.search(regions):
+        return None
+    if part not in {value.upper() for value in rules.unspecific_body_parts}:
+        return f"body part {part}, not a hand"
+    if regions:
+        return f"anatomic region {regions}, not a hand"
+    if any(pattern.search(words) for words in _texts(header)):
+        return None
+    named = f"body part {part}" if part else "no body part"
+    return f"{named}, and no description that names a hand or bone age"
+
+
+def _view(header: Dataset, rules: EligibilitySection) -> str | None:
+    """Check the projection, and texts that speak of another examination."""
+    pattern = re.compile(rules.exclude_pattern, re.IGNORECASE)
+    view = text(header, "ViewPosition").upper()
+    if view in {"LL", "RL", "LLD", "RLD", "LLO", "RLO"} or pattern.search(view):
+        return f"view {view}, not postero-anterior"
+    for words in _texts(header):
+        found = pattern.search(words)
+        if found:
+            return f"the description says {found.group(0).lower()!r}"
+    return None
+
+
+def _form(header: Dataset, rules: EligibilitySection) -> str | None:
+    """Check that it is one frame of a usable size."""
+    frames = text(header, "NumberOfFrames")
+    if frames not in {"", "0", "1"}:
+        return f"{frames} frames, not a single image"
+    rows, columns = (_number(header, keyword) for keyword in ("Rows", "Columns"))
+    if not rows or not columns:
+        return "no image: Rows or Columns is missing"
+    if min(rows, columns) < rules.smallest_side_px:
+        return f"too small: {columns} x {rows} pixels, at least {rules.smallest_side_px} a side"
+    return None
+
+
+def _age(header: Dataset, rules: EligibilitySection) -> str | None:
+    """Check that the patient is within the atlas's reach; an unknown age passes."""
+    months = chronological_age_months(header)
+    if months is not None and months > rules.oldest_years * 12:
+        return f"the patient is older than {rules.oldest_years:g} years"
+    return None
+
+
+def _number(header: Dataset, keyword: str) -> int:
+    """Return a whole number, 0 where there is none."""
+    value = text(header, keyword)
+    return int(value) if value.isdigit() else 0
+
+
+def _items(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return a sequence's items, none where it is missing or damaged."""
+    try:
+        return list(header.get(keyword) or [])
+    except UNREADABLE:
+        return []
+
+
+def _meanings(header: Dataset, keyword: str) -> Iterator[str]:
+    """Yield the code meanings of a sequence."""
+    for item in _items(header, keyword):
+        meaning = text(item, "CodeMeaning")
+        if meaning:
+            yield meaning
+
+
+def _texts(header: Dataset) -> Iterator[str]:
+    """Yield every description, of the data set and of its request attributes."""
+    for item in [header, *_items(header, "RequestAttributesSequence")]:
+        for keyword in (*TEXTS, "ScheduledProcedureStepDescription"):
+            words = text(item, keyword)
+            if words:
+                yield words
+        for keyword in CODE_SEQUENCES:
+            yield from _meanings(item, keyword)

@@ -1,0 +1,67 @@
+"""The one door to `models`: a radiograph's data set in, picture and finding out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import torch
+
+from dicom_node.errors import PixelsError
+from dicom_node.finding import Finding
+from dicom_node.growth import assess_growth
+from dicom_node.pixels import read_picture_pixels
+from dicom_node.source_header import chronological_age_months, laterality, recorded_sex
+from models.tjnet.estimator import Estimator, UnusablePictureError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from pydicom import Dataset
+
+    from dicom_node.config import InferenceSection
+
+
+def load_estimator(section: InferenceSection) -> Estimator:
+    """Load the weights, once a process, after any fork.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be loaded.
+    """
+    if section.threads:
+        torch.set_num_threads(section.threads)
+    return Estimator(section.weights, section.device)
+
+
+def find(estimator: Estimator, source: Dataset) -> tuple[npt.NDArray[np.float32], Finding]:
+    """Assess a radiograph.
+
+    Returns
+    -------
+    picture : ndarray of float32
+        (H, W) in [0, 1] as displayed, bone bright.
+    finding : Finding
+        The estimate with what the header says of the child.
+
+    Raises
+    ------
+    PixelsError
+        If the pixels cannot be read, or cannot carry an estimate.
+    """
+    started_at = datetime.now(UTC).astimezone()
+    picture = read_picture_pixels(source)
+    try:
+        estimate = estimator.estimate(picture, recorded_sex(source))
+    except UnusablePictureError as error:
+        raise PixelsError(str(error)) from error
+    age = chronological_age_months(source)
+    finding = Finding(
+        estimate=estimate,
+        chronological_age_months=age,
+        laterality=laterality(source),
+        growth=assess_growth(estimate, age),
+        started_at=started_at,
+    )
+    return picture, finding

@@ -1,0 +1,282 @@
+"""The only writer of a job's state: every move is one compare-and-swap and one event row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from dicom_node.db import EventRow, InstanceRow, JobRow, now
+from dicom_node.errors import NoSuchJobError, NotAllowedError
+from dicom_node.states import JOB_MOVES, JobState, check_job_move
+
+NODE = "node"
+"""The actor of moves that no person asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """A file that has been made durable and is about to get its row; see `InstanceRow`."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    sha256: str
+    size_bytes: int
+    path: str
+    calling_ae_title: str
+    peer_address: str
+    header: dict[str, Any]
+
+
+def receive(session: Session, instance: NewInstance) -> int | None:
+    """Write the instance's row and its first job.
+
+    Returns
+    -------
+    int or None
+        The job's id; None where the very same instance is already here.
+
+    Notes
+    -----
+    The same UID with other content is a corrected resend: a new revision, whose job names
+    the last job of the instance as its predecessor. Two such calls at once end in an
+    ``IntegrityError`` for one of them, which may be made again.
+    """
+    same = select(InstanceRow.sha256, InstanceRow.revision, InstanceRow.id).where(
+        InstanceRow.sop_instance_uid == instance.sop_instance_uid
+    )
+    known = session.execute(same).all()
+    if any(row.sha256 == instance.sha256 for row in known):
+        return None
+    row = InstanceRow(
+        **asdict(instance),
+        revision=max((row.revision for row in known), default=0) + 1,
+        received_at=now(),
+    )
+    session.add(row)
+    session.flush()
+    predecessor = last_job_of_sop_instance(session, instance.sop_instance_uid)
+    reason = "corrected resend of the same SOP Instance UID" if known else None
+    return _insert(session, row.id, rerun_of=predecessor, actor=NODE, reason=reason)
+
+
+def last_job_of_sop_instance(session: Session, sop_instance_uid: str) -> int | None:
+    """Return the newest job over all revisions of an instance."""
+    newest = (
+        select(func.max(JobRow.id))
+        .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
+        .where(InstanceRow.sop_instance_uid == sop_instance_uid)
+    )
+    return session.scalar(newest)
+
+
+def _insert(
+    session: Session, instance_id: int, *, rerun_of: int | None, actor: str, reason: str | None
+) -> int:
+    """Insert a job in its first state, with its first event."""
+    moment = now()
+    job = JobRow(
+        instance_id=instance_id,
+        state=JobState.RECEIVED,
+        reason=None,
+        rerun_of=rerun_of,
+        created_at=moment,
+        updated_at=moment,
+    )
+    session.add(job)
+    session.flush()
+    _record(session, job.id, None, JobState.RECEIVED, actor, reason)
+    return job.id
+
+
+def _record(
+    session: Session,
+    job_id: int,
+    source: JobState | None,
+    target: JobState,
+    actor: str,
+    reason: str | None,
+) -> None:
+    session.add(
+        EventRow(
+            job_id=job_id, at=now(), from_state=source, to_state=target, actor=actor, reason=reason
+        )
+    )
+
+
+def move(  # noqa: PLR0913 - one move has this many parts
+    session: Session,
+    job_id: int,
+    source: JobState,
+    target: JobState,
+    *,
+    actor: str = NODE,
+    reason: str | None = None,
+    owner: str | None = None,
+    values: Mapping[str, Any] | None = None,
+) -> bool:
+    """Move a job by compare-and-swap, with its event row.
+
+    Parameters
+    ----------
+    session : Session
+        The transaction; the caller commits.
+    source, target : JobState
+        The move; one that the table does not have is a defect of the caller.
+    actor, reason : str
+        Who and why; the reason is also kept with the job.
+    owner : str, optional
+        Where given, the job must also be leased to this owner.
+    values : mapping, optional
+        Further columns of `JobRow` to set in the same statement.
+
+    Returns
+    -------
+    bool
+        False where the job was no longer in ``source`` (or leased to ``owner``).
+    """
+    check_job_move(source, target)
+    statement = update(JobRow).where(JobRow.id == job_id, JobRow.state == source)
+    if owner is not None:
+        statement = statement.where(JobRow.lease_owner == owner)
+    leased = {} if target == JobState.RUNNING else {"lease_owner": None, "lease_until": None}
+    changed = {"state": target, "reason": reason, "updated_at": now(), **leased, **(values or {})}
+    result = session.execute(statement.values(changed))
+    if result.rowcount != 1:  # type: ignore[attr-defined]
+        return False
+    _record(session, job_id, source, target, actor, reason)
+    return True
+
+
+def claim(session: Session, job_id: int, owner: str, lease_seconds: float) -> bool:
+    """Take a queued job for ``owner``; False where another was quicker."""
+    until = now() + timedelta(seconds=lease_seconds)
+    values = {"lease_owner": owner, "lease_until": until, "attempts": JobRow.attempts + 1}
+    return move(session, job_id, JobState.QUEUED, JobState.RUNNING, actor=owner, values=values)
+
+
+def renew(session: Session, job_id: int, owner: str, lease_seconds: float) -> bool:
+    """Lengthen a lease; False where it is no longer ours."""
+    statement = (
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.state == JobState.RUNNING, JobRow.lease_owner == owner)
+        .values(lease_until=now() + timedelta(seconds=lease_seconds))
+    )
+    return bool(session.execute(statement).rowcount == 1)  # type: ignore[attr-defined]
+
+
+def free_expired(session: Session, attempts: int) -> list[int]:
+    """Give running jobs whose lease ran out back to the queue, or fail them.
+
+    Returns
+    -------
+    list of int
+        The jobs that are queued again.
+    """
+    expired = select(JobRow.id, JobRow.lease_owner, JobRow.attempts).where(
+        JobRow.state == JobState.RUNNING, JobRow.lease_until < now()
+    )
+    queued = []
+    for row in session.execute(expired).all():
+        if row.attempts >= attempts:
+            reason = f"the worker died {row.attempts} times while assessing this radiograph"
+            target = JobState.FAILED
+        else:
+            reason = "the worker's lease ran out"
+            target = JobState.QUEUED
+        moved = move(
+            session,
+            row.id,
+            JobState.RUNNING,
+            target,
+            reason=reason,
+            owner=row.lease_owner,
+            values={"enqueued_at": None},
+        )
+        if moved and target == JobState.QUEUED:
+            queued.append(row.id)
+    return queued
+
+
+def mark_enqueued(session: Session, job_ids: list[int]) -> None:
+    """Note when the jobs were last handed to the broker."""
+    session.execute(update(JobRow).where(JobRow.id.in_(job_ids)).values(enqueued_at=now()))
+
+
+def lost(session: Session, before: datetime, limit: int) -> list[int]:
+    """Return queued jobs that were not handed to the broker since ``before``, oldest first."""
+    waiting = (
+        select(JobRow.id)
+        .where(
+            JobRow.state == JobState.QUEUED,
+            (JobRow.enqueued_at.is_(None)) | (JobRow.enqueued_at < before),
+        )
+        .order_by(JobRow.id)
+        .limit(limit)
+    )
+    return list(session.scalars(waiting))
+
+
+def get(session: Session, job_id: int) -> JobRow:
+    """Return a job.
+
+    Raises
+    ------
+    NoSuchJobError
+        If there is none.
+    """
+    job = session.get(JobRow, job_id)
+    if job is None:
+        msg = f"no job {job_id}"
+        raise NoSuchJobError(msg)
+    return job
+
+
+def rerun(session: Session, job_id: int, actor: str) -> int:
+    """Insert a new job for the same instance, naming this one as its predecessor.
+
+    Returns
+    -------
+    int
+        The new job's id, in state ``received``.
+
+    Raises
+    ------
+    NotAllowedError
+        If the job has not come to an end yet.
+    """
+    job = get(session, job_id)
+    if job.state in {JobState.RECEIVED, JobState.QUEUED, JobState.RUNNING}:
+        msg = f"job {job_id} is {job.state}: it will be assessed anyway"
+        raise NotAllowedError(msg)
+    reason = f"re-run of job {job_id}"
+    return _insert(session, job.instance_id, rerun_of=job_id, actor=actor, reason=reason)
+
+
+def change(
+    session: Session, job_id: int, target: JobState, *, actor: str, reason: str | None = None
+) -> None:
+    """Make a move that a person asked for.
+
+    Raises
+    ------
+    NoSuchJobError
+        If there is no such job.
+    NotAllowedError
+        If the job's state does not allow it.
+    """
+    source = get(session, job_id).state
+    allowed = target in JOB_MOVES[source]
+    values = {"enqueued_at": None, "attempts": 0} if target == JobState.QUEUED else None
+    if not allowed or not move(
+        session, job_id, source, target, actor=actor, reason=reason, values=values
+    ):
+        msg = f"job {job_id} is {source}: it cannot become {target}"
+        raise NotAllowedError(msg)

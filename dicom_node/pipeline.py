@@ -1,0 +1,160 @@
+"""The path of a radiograph from the queue to the PACS, step by step.
+
+::
+
+    modality --C-STORE--> scp.store      storage.keep_received, jobs.receive, COMMIT, 0x0000
+                          intake.admit   eligibility: queued or rejected, COMMIT, enqueue assess
+    assess (here)         claim, pixels, infer, SR and SC, keep, reported, COMMIT, enqueue send
+    send (here)           claim, scu.store, sent, COMMIT                       --> PACS
+    sweep                 whatever the broker lost or a dead process held goes on
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pydicom
+import structlog
+
+from dicom_node import deliveries, jobs, results, routes, scu
+from dicom_node.db import DeliveryRow
+from dicom_node.errors import ConfigError, NodeError, PeerError, PixelsError
+from dicom_node.lease import Lease
+from dicom_node.node import new_owner
+from dicom_node.states import DeliveryState, JobState
+
+if TYPE_CHECKING:
+    from dicom_node.config import Destination
+    from dicom_node.db import OutputRow
+    from dicom_node.node import Node
+    from models.tjnet.estimator import Estimator
+
+log = structlog.get_logger()
+
+
+def assess(node: Node, estimator: Estimator, job_id: int) -> None:
+    """Assess one queued job; nothing happens where another process has it or had it."""
+    owner, lease_seconds = new_owner("assess"), node.config.leases.lease_seconds
+    with node.database.write() as session:
+        if not jobs.claim(session, job_id, owner, lease_seconds):
+            log.info("nothing to assess", job=job_id)
+            return
+        work = results.load_work(session, job_id)
+    with Lease(node.database, jobs.renew, job_id, owner, lease_seconds):
+        try:
+            waiting = _report(node, estimator, work, owner)
+        except PixelsError as error:
+            _end(node, job_id, owner, JobState.REJECTED, str(error))
+            return
+        except Exception as error:
+            # Only our own errors are sure to carry no value of the header in their text.
+            reason = str(error) if isinstance(error, NodeError) else type(error).__name__
+            log.exception("assessment failed", job=job_id)
+            _end(node, job_id, owner, JobState.FAILED, f"the assessment failed: {reason}")
+            return
+    for delivery_id in waiting:
+        enqueue_delivery(node, delivery_id)
+
+
+def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) -> list[int]:
+    """Make and keep the results of a claimed job; returns the deliveries that now wait."""
+    from dicom_node.infer import find  # noqa: PLC0415 - torch, in the assessing process only
+
+    source = pydicom.dcmread(node.storage.absolute(work.path))
+    picture, finding = find(estimator, source)
+    outputs = results.build(node, work, source, picture, finding)
+    destinations = routes.destinations_for(node.config, work.calling_ae_title, source)
+    values = {
+        "outcome": "assessed",
+        "bone_age_months": finding.estimate.bone_age_months,
+        "weights_version": results.version_key(finding.estimate.weights_version),
+        "finding": results.as_values(finding),
+    }
+    with node.database.write() as session:
+        moved = jobs.move(
+            session, work.job_id, JobState.RUNNING, JobState.REPORTED, owner=owner, values=values
+        )
+        if not moved:  # the lease ran out, and another process has the job
+            log.warning("lease lost", job=work.job_id)
+            return []
+        session.add_all(outputs)
+        session.flush()
+        waiting = deliveries.create(session, work.job_id, destinations)
+    log.info("reported", job=work.job_id, deliveries=len(waiting))
+    return waiting
+
+
+def _end(node: Node, job_id: int, owner: str, target: JobState, reason: str) -> None:
+    """Reject or fail a running job."""
+    with node.database.write() as session:
+        jobs.move(session, job_id, JobState.RUNNING, target, reason=reason, owner=owner)
+    log.warning("not assessed", job=job_id, state=str(target))
+
+
+def enqueue_delivery(node: Node, delivery_id: int) -> None:
+    """Hand a waiting delivery to the broker; one that is away is mended by the sweeper."""
+    if node.broker.enqueue("send", delivery_id):
+        with node.database.write() as session:
+            deliveries.mark_enqueued(session, [delivery_id])
+
+
+def send(node: Node, delivery_id: int) -> None:
+    """Send one job's results to one destination; nothing happens where another does or did."""
+    owner, lease_seconds = new_owner("send"), node.config.leases.lease_seconds
+    with node.database.write() as session:
+        row = session.get(DeliveryRow, delivery_id)
+        if row is None:
+            return
+        job_id = row.job_id
+        try:
+            destination = node.config.destination(row.destination)
+        except ConfigError:
+            reason = "no destination of this name is configured"
+            deliveries.move(
+                session, delivery_id, DeliveryState.WAITING, DeliveryState.HELD, reason=reason
+            )
+            return
+        if not deliveries.claim(session, delivery_id, owner, lease_seconds):
+            return
+        outputs = deliveries.unsent(session, delivery_id)
+    with Lease(node.database, deliveries.renew, delivery_id, owner, lease_seconds):
+        state, reason = _transfer(node, destination, delivery_id, outputs)
+    with node.database.write() as session:
+        if state == DeliveryState.WAITING:
+            deliveries.postpone(session, delivery_id, owner, destination, reason)
+        else:
+            deliveries.move(
+                session, delivery_id, DeliveryState.SENDING, state, reason=reason, owner=owner
+            )
+        deliveries.settle(session, job_id)
+    log.info("sent", job=job_id, delivery=delivery_id, state=str(state), reason=reason)
+
+
+def _transfer(
+    node: Node, destination: Destination, delivery_id: int, outputs: list[OutputRow]
+) -> tuple[DeliveryState, str]:
+    """Send what is left to send and keep every status.
+
+    Returns
+    -------
+    state, reason
+        ``sent`` when all is stored; ``refused`` when something never will be; else ``waiting``.
+    """
+    by_path = {node.storage.absolute(output.path): output for output in outputs}
+    again, refused = "", ""
+    try:
+        for transfer in scu.store(node.config.node.ae_title, destination, list(by_path)):
+            output = by_path[transfer.path]
+            with node.database.write() as session:
+                deliveries.keep_status(session, delivery_id, output.id, transfer.status)
+            if scu.is_refusal(transfer.status):
+                refused = f"{output.kind.upper()}: {transfer.reason}"
+            elif not deliveries.is_stored(transfer.status):
+                again = f"{output.kind.upper()}: {transfer.reason}"
+    except PeerError as error:
+        again = str(error)
+    if again:
+        return DeliveryState.WAITING, again
+    if refused:
+        return DeliveryState.REFUSED, refused
+    return DeliveryState.SENT, ""

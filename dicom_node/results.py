@@ -1,0 +1,186 @@
+"""The objects of one job: identities by the series rule, building, keeping, and their rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from dicom_node import __version__
+from dicom_node.db import InstanceRow, JobRow, OutputRow
+from dicom_node.identity import ReferencedInstance, ResultIdentity, device_uid
+from dicom_node.report_text import report_text
+from dicom_node.secondary_capture import build_secondary_capture
+from dicom_node.structured_report import build_structured_report
+from dicom_node.vocabulary import new_uid
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from pydicom import Dataset
+    from sqlalchemy.orm import Session
+
+    from dicom_node.finding import Finding
+    from dicom_node.node import Node
+
+SERIES_NUMBERS = {"sc": 9101, "sr": 9102}
+"""High, so that they sort behind the modality's own series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claimed job with what its results depend on.
+
+    Attributes
+    ----------
+    job_id : int
+        The job.
+    path : str
+        The received file, relative to the data directory.
+    calling_ae_title : str
+        Who sent it.
+    study_instance_uid : str
+        The study.
+    predecessors : dict
+        For each kind, the output of the nearest earlier job that has one, and its weights.
+    """
+
+    job_id: int
+    path: str
+    calling_ae_title: str
+    study_instance_uid: str
+    predecessors: dict[str, tuple[OutputRow, str | None]]
+
+
+def load_work(session: Session, job_id: int) -> Work:
+    """Return what a claimed job is about."""
+    job = session.get_one(JobRow, job_id)
+    instance = session.get_one(InstanceRow, job.instance_id)
+    return Work(
+        job_id=job_id,
+        path=instance.path,
+        calling_ae_title=instance.calling_ae_title,
+        study_instance_uid=instance.study_instance_uid,
+        predecessors=_predecessors(session, job),
+    )
+
+
+def _predecessors(session: Session, job: JobRow) -> dict[str, tuple[OutputRow, str | None]]:
+    """Walk back over the jobs that this one re-runs, to the nearest with results."""
+    while job.rerun_of is not None:
+        job = session.get_one(JobRow, job.rerun_of)
+        outputs = session.scalars(select(OutputRow).where(OutputRow.job_id == job.id)).all()
+        if outputs:
+            return {output.kind: (output, job.weights_version) for output in outputs}
+    return {}
+
+
+def identity_for(work: Work, kind: str, weights_version: str, ae_title: str) -> ResultIdentity:
+    """Return the identity of a new result.
+
+    With the same weights and software a re-run stays in its predecessor's series, one number
+    on; otherwise it opens a series, since equipment belongs to the series.
+    """
+    device = device_uid(weights_version, __version__)
+    before = work.predecessors.get(kind)
+    same = before is not None and before[1] == version_key(weights_version)
+    series_uid = before[0].series_instance_uid if before and same else str(new_uid())
+    instance_number = before[0].instance_number + 1 if before and same else 1
+    return ResultIdentity(
+        sop_instance_uid=str(new_uid()),
+        series_instance_uid=series_uid,
+        series_number=SERIES_NUMBERS[kind],
+        instance_number=instance_number,
+        device_uid=device,
+        station_name=ae_title,
+        software_version=__version__,
+        weights_version=weights_version,
+    )
+
+
+def version_key(weights_version: str) -> str:
+    """Return what a job keeps as the version of its result: the weights and the software."""
+    return f"{weights_version} / {__version__}"
+
+
+def build(
+    node: Node,
+    work: Work,
+    source: Dataset,
+    picture: npt.NDArray[np.float32],
+    finding: Finding,
+) -> list[OutputRow]:
+    """Build the SC and the SR that refers to it, keep both, and return their rows.
+
+    The rows are not yet in the database; files whose rows never come are harmless.
+    """
+    capture_identity, report_identity = (
+        identity_for(work, kind, finding.estimate.weights_version, node.config.node.ae_title)
+        for kind in ("sc", "sr")
+    )
+    capture = build_secondary_capture(
+        source, picture, finding, capture_identity, predecessors=_references(work, "sc")
+    )
+    report = build_structured_report(
+        source, finding, report_identity, predecessors=_references(work, "sr"), heatmap=capture
+    )
+    return [
+        _keep(node, work, "sc", capture, capture_identity),
+        _keep(node, work, "sr", report, report_identity),
+    ]
+
+
+def _references(work: Work, kind: str) -> list[ReferencedInstance]:
+    """Return the result of this kind that the new one replaces, if there is one."""
+    before = work.predecessors.get(kind)
+    if before is None:
+        return []
+    output, _ = before
+    return [
+        ReferencedInstance(
+            sop_class_uid=output.sop_class_uid,
+            sop_instance_uid=output.sop_instance_uid,
+            series_instance_uid=output.series_instance_uid,
+            study_instance_uid=work.study_instance_uid,
+        )
+    ]
+
+
+def _keep(
+    node: Node, work: Work, kind: str, dataset: Dataset, identity: ResultIdentity
+) -> OutputRow:
+    path, sha256 = node.storage.keep_result(dataset, work.job_id, kind)
+    return OutputRow(
+        job_id=work.job_id,
+        kind=kind,
+        sop_class_uid=str(dataset.SOPClassUID),
+        sop_instance_uid=identity.sop_instance_uid,
+        series_instance_uid=identity.series_instance_uid,
+        series_number=identity.series_number,
+        instance_number=identity.instance_number,
+        path=path,
+        sha256=sha256,
+    )
+
+
+def as_values(finding: Finding) -> dict[str, Any]:
+    """Return a finding as the database keeps it: the numbers of the report, and its words."""
+    estimate, growth = finding.estimate, finding.growth
+    return {
+        "bone_age_months": round(estimate.bone_age_months, 2),
+        "sd_months": round(estimate.sd_months, 2),
+        "interval_months": [round(bound, 2) for bound in estimate.interval_months],
+        "by_sex": estimate.by_sex,
+        "sex": estimate.sex,
+        "sex_seen": estimate.sex_seen,
+        "sex_probability": round(estimate.sex_probability, 4),
+        "chronological_age_months": finding.chronological_age_months,
+        "laterality": finding.laterality,
+        "z_score": growth.z_score if growth else None,
+        "determination": growth.determination if growth else None,
+        "brush_mean_months": growth.mean_months if growth else None,
+        "brush_sd_months": growth.sd_months if growth else None,
+        "weights_version": estimate.weights_version,
+        "report": report_text(finding),
+    }

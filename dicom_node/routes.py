@@ -1,0 +1,61 @@
+"""Which destinations a result goes to, by caller and header."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from dicom_node.header import text
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from dicom_node.config import Config, Route
+
+
+def _matches(route: Route, calling_ae_title: str, header: Dataset) -> bool:
+    """Return whether a route applies."""
+    if route.calling_ae_titles and calling_ae_title not in route.calling_ae_titles:
+        return False
+    return all(
+        re.search(pattern, text(header, keyword), re.IGNORECASE)
+        for keyword, pattern in route.match.items()
+    )
+
+
+def destinations_for(config: Config, calling_ae_title: str, header: Dataset) -> list[str]:
+    """Return the names of the destinations, each once, in the order of the file.
+
+    Without routes every result goes to every destination; with routes, to the destinations of
+    all that match.
+    """
+    if not config.routes:
+        return [destination.name for destination in config.destinations]
+    wanted = {
+        name
+        for route in config.routes
+        if _matches(route, calling_ae_title, header)
+        for name in route.destinations
+    }
+    return [d.name for d in config.destinations if d.name in wanted]
+
+
+def secondary_capture_allowed(config: Config, calling_ae_title: str, header: Dataset) -> bool:
+    """Return whether a route takes this Secondary Capture for assessment."""
+    return any(
+        route.accept_secondary_capture and _matches(route, calling_ae_title, header)
+        for route in config.routes
+    )
+
+
+def secondary_capture_negotiated(config: Config, calling_ae_title: str | None = None) -> bool:
+    """Return whether some route takes Secondary Capture, from anyone or from this caller."""
+    return any(
+        route.accept_secondary_capture
+        and (
+            calling_ae_title is None
+            or not route.calling_ae_titles
+            or calling_ae_title in route.calling_ae_titles
+        )
+        for route in config.routes
+    )

@@ -1,0 +1,278 @@
+"""The listener: C-ECHO and C-STORE. It answers success only for what is on the disk."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from pydicom.uid import SecondaryCaptureImageStorage
+from pynetdicom import AE, _config, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from dicom_node import jobs
+from dicom_node.eligibility import RADIOGRAPHS
+from dicom_node.errors import (
+    MismatchError,
+    OutOfResourcesError,
+    StoreError,
+    UnsupportedError,
+)
+from dicom_node.header import kept, read_header, text
+from dicom_node.intake import Intake
+from dicom_node.routes import secondary_capture_negotiated
+from dicom_node.storage import Incoming, check_uid, content_hash
+from dicom_node.transfer_syntaxes import decodable_transfer_syntaxes
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pynetdicom.events import Event
+
+    from dicom_node.config import Config
+    from dicom_node.node import Node
+
+log = structlog.get_logger()
+
+MAXIMUM_PDU_BYTES = 131_072
+HEARTBEAT_SECONDS = 10.0
+SUCCESS = 0x0000
+PROCESSING_FAILURE = 0x0110
+REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_AE_NOT_RECOGNISED = 0x01, 0x01, 0x03
+RECEIVE_AGAIN = 3
+"""Two receptions of one instance at the same moment collide in the database; made again."""
+
+
+def caller_allowed(config: Config, calling_ae_title: str, address: str) -> bool:
+    """Return whether a peer may open an association."""
+    return config.accept_unknown_callers or any(
+        caller.ae_title == calling_ae_title
+        and (caller.host is None or address in _addresses(caller.host))
+        for caller in config.callers
+    )
+
+
+def _addresses(host: str) -> set[str]:
+    """Return the addresses of a host name; none where it cannot be resolved."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
+
+
+class Listener:
+    """One listening process: associations in threads, files in a folder of its own."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.incoming = Incoming(node.storage)
+        self.intake = Intake(node)
+        # pynetdicom writes a data set to a temporary file while it comes in.
+        _config.STORE_RECV_CHUNKED_DATASET = True
+        _config.LOG_HANDLER_LEVEL = "none"
+        tempfile.tempdir = str(self.incoming.folder)
+        self.ae = self._application_entity()
+
+    def _application_entity(self) -> AE:
+        """Return what is negotiated: who may call, what may be stored, in which syntaxes."""
+        section = self.node.config.node
+        ae = AE(section.ae_title)
+        ae.maximum_associations = section.max_associations
+        ae.maximum_pdu_size = MAXIMUM_PDU_BYTES
+        ae.require_called_aet = True
+        ae.add_supported_context(Verification)
+        for context in supported_contexts(self.node.config):
+            ae.add_supported_context(*context)
+        return ae
+
+    def start(self) -> ThreadedAssociationServer:
+        """Listen; returns the running server."""
+        section = self.node.config.node
+        handlers = [
+            (evt.EVT_CONN_OPEN, on_connection_open),
+            (evt.EVT_REQUESTED, on_requested, [self.node.config]),
+            (evt.EVT_CONN_CLOSE, on_connection_close),
+            (evt.EVT_C_STORE, on_store, [self]),
+            (evt.EVT_C_ECHO, on_echo),
+        ]
+        return start_server(self.ae, (section.host, section.port), handlers)
+
+    def close(self) -> None:
+        """Finish the intake in hand and remove the folder of half-received files."""
+        self.ae.shutdown()
+        self.intake.close()
+        self.incoming.close()
+
+
+def supported_contexts(config: Config) -> list[tuple[str, list[str]]]:
+    """Return the storage SOP classes that are accepted, with their transfer syntaxes."""
+    classes = list(RADIOGRAPHS)
+    if secondary_capture_negotiated(config):
+        classes.append(SecondaryCaptureImageStorage)
+    syntaxes = [str(uid) for uid in decodable_transfer_syntaxes()]
+    return [(str(sop_class), syntaxes) for sop_class in classes]
+
+
+class _SharedPortServer(ThreadedAssociationServer):
+    """A server whose port several listening processes share (SO_REUSEPORT)."""
+
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Allow the port to be shared, then bind."""
+        assert isinstance(self.socket, socket.socket)  # noqa: S101
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        super().server_bind()
+
+
+def start_server(
+    ae: AE, address: tuple[str, int], handlers: list[tuple[object, ...]]
+) -> ThreadedAssociationServer:
+    """Start an AE's server in a thread."""
+    contexts = ae.supported_contexts
+    server = _SharedPortServer(ae, address, ae.ae_title, contexts, evt_handlers=handlers)
+    threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
+    ae._servers.append(server)  # noqa: SLF001 - as AE.start_server does
+    return server
+
+
+def on_connection_open(event: Event) -> None:
+    """Answer at once: no waiting for more bytes to fill a packet."""
+    transport = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def on_requested(event: Event, config: Config) -> None:
+    """Reject an association of an unknown caller (PS3.8 9.3.4)."""
+    requestor = event.assoc.requestor
+    calling = requestor.primitive.calling_ae_title.strip()
+    if not caller_allowed(config, calling, requestor.address or ""):
+        log.warning("association rejected: unknown caller", calling=calling)
+        event.assoc.acse.send_reject(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_AE_NOT_RECOGNISED)
+        event.assoc.kill()
+
+
+def on_connection_close(event: Event) -> None:
+    """Remove the half file of a data set that was not received to its end."""
+    message = event.assoc.dimse.message
+    partial = getattr(message, "_data_set_path", None)
+    if isinstance(partial, Path):
+        partial.unlink(missing_ok=True)
+
+
+def on_echo(event: Event) -> int:
+    """Answer a C-ECHO."""
+    del event
+    return SUCCESS
+
+
+def on_store(event: Event, listener: Listener) -> int:
+    """Answer a C-STORE: 0x0000 is a promise, everything else is the exception's own status."""
+    try:
+        job_id = store(event, listener.node)
+    except StoreError as error:
+        log.warning("not stored", status=f"{error.status:04X}", reason=str(error))
+        return error.status
+    except (OSError, SQLAlchemyError) as error:
+        log.error("not stored", status="A700", error=type(error).__name__)
+        return OutOfResourcesError.status
+    except Exception as error:  # noqa: BLE001 - the edge: anything else is a defect of ours
+        log.error("not stored", status="0110", error=type(error).__name__)
+        return PROCESSING_FAILURE
+    if job_id is not None:
+        listener.intake.put(job_id)
+    return SUCCESS
+
+
+def store(event: Event, node: Node) -> int | None:
+    """Make one data set durable with its row; returns the new job, None for a repeat."""
+    partial = Path(event.dataset_path)
+    request, peer = event.request, event.assoc.requestor
+    calling = str(peer.ae_title).strip()
+    node.storage.check_space()
+    _check_class(node.config, str(request.AffectedSOPClassUID), calling)
+    header = read_header(partial)
+    _check_identity(header, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+    sha256 = content_hash(partial)
+    size_bytes = partial.stat().st_size
+    path = node.storage.keep_received(partial, str(header.SOPInstanceUID), sha256)
+    instance = jobs.NewInstance(
+        sop_instance_uid=str(header.SOPInstanceUID),
+        sop_class_uid=str(header.SOPClassUID),
+        study_instance_uid=text(header, "StudyInstanceUID"),
+        series_instance_uid=text(header, "SeriesInstanceUID"),
+        transfer_syntax_uid=str(event.context.transfer_syntax),
+        sha256=sha256,
+        size_bytes=size_bytes,
+        path=path,
+        calling_ae_title=calling,
+        peer_address=str(peer.address or ""),
+        header=kept(header),
+    )
+    job_id = _receive(node, instance)
+    log.info("received", job=job_id, calling=calling, bytes=size_bytes, repeat=job_id is None)
+    return job_id
+
+
+def _receive(node: Node, instance: jobs.NewInstance) -> int | None:
+    """Commit the instance and its job; a collision with the same instance is made again."""
+    for _ in range(RECEIVE_AGAIN - 1):
+        try:
+            with node.database.write() as session:
+                return jobs.receive(session, instance)
+        except IntegrityError:
+            continue
+    with node.database.write() as session:
+        return jobs.receive(session, instance)
+
+
+def _check_class(config: Config, sop_class_uid: str, calling: str) -> None:
+    """Refuse a Secondary Capture that no route allows from this caller."""
+    if sop_class_uid == SecondaryCaptureImageStorage and not secondary_capture_negotiated(
+        config, calling
+    ):
+        msg = "Secondary Capture is not accepted from this caller"
+        raise UnsupportedError(msg)
+
+
+def _check_identity(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> None:
+    """Refuse a data set that is not what the command says, or whose UIDs are none."""
+    if (text(header, "SOPClassUID"), text(header, "SOPInstanceUID")) != (
+        sop_class_uid,
+        sop_instance_uid,
+    ):
+        msg = "the data set's SOP class or instance UID is not the command's"
+        raise MismatchError(msg)
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        check_uid(text(header, keyword))
+
+
+def listen(node: Node) -> None:
+    """Run a listener until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    listener = Listener(node)
+    listener.start()
+    log.info("listening", ae_title=node.config.node.ae_title, port=node.config.node.port)
+    try:
+        while True:
+            _beat(node)
+            if stop.wait(HEARTBEAT_SECONDS):
+                break
+    finally:
+        listener.close()
+
+
+def _beat(node: Node) -> None:
+    """Say that the listener lives; a database that is away does not stop it."""
+    try:
+        node.beat("listen", f"{node.config.node.ae_title}:{node.config.node.port}")
+    except SQLAlchemyError as error:
+        log.warning("no heartbeat", error=type(error).__name__)

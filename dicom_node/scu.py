@@ -1,0 +1,151 @@
+"""Sending as SCU: C-ECHO and C-STORE to a destination, every status read."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pydicom
+from pydicom import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config, evt
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from dicom_node.errors import PeerError
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
+    from pynetdicom.events import Event
+
+    from dicom_node.config import Destination
+
+_config.LOG_HANDLER_LEVEL = "none"  # its log would print data sets
+
+NATIVE = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+NO_CONTEXT = 0x0122
+"""Kept as the status of an object whose SOP class the peer does not accept (PS3.7 C.5.6)."""
+
+NO_ANSWER = -1
+"""Kept where the association ended before a status came."""
+
+FOR_GOOD = {0x0117, 0x0122, 0x0124}
+"""Invalid object instance, SOP class not supported, not authorised (PS3.7 C)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """What a peer said of one file."""
+
+    path: Path
+    status: int
+    reason: str
+
+
+def is_refusal(status: int) -> bool:
+    """Return whether trying again is useless: A9xx, 0117, 0122, 0124 (PS3.4 B.2.3)."""
+    return 0xA900 <= status <= 0xA9FF or status in FOR_GOOD
+
+
+def _on_connection_open(event: Event) -> None:
+    """Send at once: no waiting for more bytes to fill a packet."""
+    transport = event.assoc.dul.socket
+    if transport is not None and transport.socket is not None:
+        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _associate(ae: AE, destination: Destination) -> Association:
+    """Open an association.
+
+    Raises
+    ------
+    PeerError
+        If the peer is away, or rejects or aborts it.
+    """
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_seconds
+    ae.connection_timeout = destination.timeout_seconds
+    association = ae.associate(
+        destination.host,
+        destination.port,
+        ae_title=destination.ae_title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, _on_connection_open)],
+    )
+    if association.is_established:
+        return association
+    if association.is_rejected:
+        what = association.acceptor.primitive
+        msg = f"association rejected: {what.reason_str}" if what else "association rejected"
+    elif association.is_aborted:
+        msg = "association aborted, or the peer cannot be reached"
+    else:
+        msg = "the peer cannot be reached"
+    raise PeerError(msg)
+
+
+def echo(ae_title: str, destination: Destination) -> None:
+    """Send a C-ECHO.
+
+    Raises
+    ------
+    PeerError
+        If the peer does not answer it with success.
+    """
+    ae = AE(ae_title)
+    ae.add_requested_context(Verification)
+    association = _associate(ae, destination)
+    try:
+        status = association.send_c_echo().get("Status")
+    finally:
+        association.release()
+    if status != 0x0000:
+        msg = "no answer to C-ECHO" if status is None else f"C-ECHO answered with {status:04X}"
+        raise PeerError(msg)
+
+
+def store(ae_title: str, destination: Destination, paths: Sequence[Path]) -> Iterator[Transfer]:
+    """Send files over one association and yield what the peer says of each.
+
+    Raises
+    ------
+    PeerError
+        If no association comes about.
+    """
+    files = [(path, pydicom.dcmread(path)) for path in paths]
+    ae = AE(ae_title)
+    for context in _contexts([dataset for _, dataset in files]):
+        ae.add_requested_context(*context)
+    association = _associate(ae, destination)
+    try:
+        for path, dataset in files:
+            yield _store_one(association, path, dataset)
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _contexts(datasets: list[Dataset]) -> list[tuple[str, list[str]]]:
+    """Return one presentation context for each SOP class and compressed syntax at hand."""
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for dataset in datasets:
+        syntax = dataset.file_meta.TransferSyntaxUID
+        native = syntax in NATIVE
+        key = (str(dataset.SOPClassUID), "" if native else str(syntax))
+        wanted[key] = [str(uid) for uid in NATIVE] if native else [str(syntax)]
+    return [(sop_class, syntaxes) for (sop_class, _), syntaxes in wanted.items()]
+
+
+def _store_one(association: Association, path: Path, dataset: Dataset) -> Transfer:
+    """Send one file."""
+    if not association.is_established:
+        return Transfer(path, NO_ANSWER, "the association ended before this object was sent")
+    try:
+        answer = association.send_c_store(dataset)
+    except ValueError:
+        return Transfer(path, NO_CONTEXT, "the peer does not accept this kind of object")
+    status = answer.get("Status")
+    if status is None:
+        return Transfer(path, NO_ANSWER, "no answer: timed out, or the association was aborted")
+    comment = "" if status == 0x0000 else f"answered with {status:04X}"
+    return Transfer(path, int(status), comment)

@@ -1,0 +1,352 @@
+"""What a source header says, and a sound copy of it for the results to be made from.
+
+Headers of computed radiography are often incomplete: type 2 attributes are missing, dates are
+malformed, the sex is ``U``. highdicom raises on those, so results are made from `complete_header`
+only. Nothing here logs or warns: an invalid value may be a name or a birth date.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from datetime import date, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Final
+
+from pydicom.config import RAISE, disable_value_validation
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.valuerep import validate_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from dicom_node.finding import Laterality
+
+AGE_DATES: Final = (
+    "AcquisitionDateTime",
+    "AcquisitionDate",
+    "ContentDate",
+    "SeriesDate",
+    "StudyDate",
+)
+"""Where the day of the acquisition is looked for, best first."""
+
+MONTHS_IN: Final = {"D": 12 / 365.2425, "W": 12 * 7 / 365.2425, "M": 1.0, "Y": 12.0}
+"""Months in each unit of an age string (VR AS), by the mean Gregorian year."""
+
+TYPE_2: Final = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "StudyID",
+)
+"""Patient and study attributes that a result has even where the source has not."""
+
+TYPE_3: Final = (
+    "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "OtherPatientIDsSequence",
+    "OtherPatientNames",
+    "PatientBirthTime",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
+    "QualityControlSubject",
+    "ResponsiblePerson",
+    "ResponsiblePersonRole",
+    "StudyInstanceUID",
+    "StudyDescription",
+    "ProcedureCodeSequence",
+    "IssuerOfAccessionNumberSequence",
+    "ReferencedStudySequence",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "AdmissionID",
+    "ClinicalTrialSponsorName",
+    "ClinicalTrialProtocolID",
+    "ClinicalTrialProtocolName",
+    "ClinicalTrialSiteID",
+    "ClinicalTrialSiteName",
+    "ClinicalTrialSubjectID",
+    "ClinicalTrialSubjectReadingID",
+    "ClinicalTrialTimePointID",
+    "ClinicalTrialTimePointDescription",
+)
+"""Patient and study attributes that a result has where the source has them (PS3.3 C.7.1, C.7.2)."""
+
+IMAGE: Final = (
+    "TimezoneOffsetFromUTC",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "Modality",
+    "Rows",
+    "Columns",
+    "PatientOrientation",
+    "ImagerPixelSpacing",
+    "PixelSpacing",
+    "BurnedInAnnotation",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+    "RequestAttributesSequence",
+    "CodingSchemeIdentificationSequence",
+    "Manufacturer",
+    "ManufacturerModelName",
+    "InstitutionName",
+    "StationName",
+    "DeviceSerialNumber",
+    "SoftwareVersions",
+)
+"""Attributes of the image and its equipment that a result speaks of, but does not inherit."""
+
+TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+"""Free text is kept word for word even when too long: cut short it would be another patient's."""
+
+NEEDED_IN_ITEM: Final = {
+    "ProcedureCodeSequence": ("CodingSchemeDesignator", "CodeMeaning"),
+    "DeidentificationMethodCodeSequence": ("CodingSchemeDesignator", "CodeMeaning"),
+    "RequestedProcedureCodeSequence": ("CodingSchemeDesignator", "CodeMeaning"),
+    "ReferencedStudySequence": ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID"),
+    "OtherPatientIDsSequence": ("PatientID", "TypeOfPatientID"),
+    "CodingSchemeIdentificationSequence": ("CodingSchemeDesignator",),
+}
+"""An item without these (type 1) is left out."""
+
+
+def complete_header(source: Dataset) -> Dataset:
+    """Return a sound copy of what a result needs of a source header, in Unicode.
+
+    Every type 2 attribute of patient and study is there, empty where the source is silent. Text
+    is decoded and kept word for word; dates and times in the ACR-NEMA forms are rewritten; any
+    other value that its VR does not allow is left out. The source is not changed.
+
+    Parameters
+    ----------
+    source : Dataset
+        With or without pixel data, whatever its character sets.
+
+    Raises
+    ------
+    AttributeError
+        If SOPClassUID, SOPInstanceUID, StudyInstanceUID or SeriesInstanceUID is missing.
+    """
+    header = _copy(source, (*TYPE_2, *TYPE_3, *IMAGE))
+    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
+        if not header.get(keyword):
+            msg = f"the source has no {keyword}"
+            raise AttributeError(msg)
+    for keyword in TYPE_2:
+        if keyword not in header:
+            header.add(_element(keyword, ""))
+    sex = recorded_sex(source)
+    header.PatientSex = sex if sex in {"M", "F"} else _other_sex(source)
+    return header
+
+
+def identity_of(header: Dataset) -> Dataset:
+    """Return the patient and study attributes of a completed header: all that a result inherits."""
+    tags = {tag_for_keyword(keyword) for keyword in (*TYPE_2, *TYPE_3)}
+    return Dataset({element.tag: element for element in header if element.tag in tags})
+
+
+def without_identity(header: Dataset) -> Dataset:
+    """Return a completed header that names nobody.
+
+    highdicom writes a name of one component into a warning, and refuses what is too long; so it
+    is given empty values, and `identity_of` is written over them afterwards.
+    """
+    blank = Dataset({element.tag: element for element in header})
+    for keyword in TYPE_2:
+        blank.add(_element(keyword, ""))
+    for keyword in TYPE_3:
+        if keyword != "StudyInstanceUID" and keyword in blank:
+            del blank[keyword]
+    return blank
+
+
+def chronological_age_months(header: Dataset) -> float | None:
+    """Return the age at acquisition in months, or None where the header does not say.
+
+    From PatientBirthDate and the best date there is; else from PatientAge, which is truncated to
+    its unit, a year for most children. A birth after the acquisition is no age.
+    """
+    born = _day(_text(header, "PatientBirthDate"))
+    seen = next((day for day in map(_day, _texts(header, AGE_DATES)) if day), None)
+    if born and seen and born <= seen:
+        return _months_between(born, seen)
+    age = re.fullmatch(r"(\d{1,3})([DWMY])", _text(header, "PatientAge").upper())
+    return int(age[1]) * MONTHS_IN[age[2]] if age else None
+
+
+def recorded_sex(header: Dataset) -> str:
+    """Return "M" or "F" as PatientSex says in either case; anything else is "unknown"."""
+    sex = _text(header, "PatientSex").upper()
+    return sex if sex in {"M", "F"} else "unknown"
+
+
+def laterality(header: Dataset) -> Laterality | None:
+    """Return the side of the hand: of the image, else of the series, else of the shared groups.
+
+    PS3.3 C.7.3.1.1.1 and C.8.11.2 (ImageLaterality, Laterality), C.7.6.16.2.8 (FrameLaterality).
+    """
+    shared = _first(header, "SharedFunctionalGroupsSequence")
+    frame = _first(shared, "FrameAnatomySequence")
+    for dataset, keyword in (
+        (header, "ImageLaterality"),
+        (header, "Laterality"),
+        (frame, "FrameLaterality"),
+    ):
+        side = _text(dataset, keyword).upper()
+        if side:
+            return {"L": "L", "R": "R"}.get(side)  # type: ignore[return-value]
+    return None
+
+
+def local_time(header: Dataset, moment: datetime) -> datetime:
+    """Return a moment in the time zone that the source's dates and times are in.
+
+    TimezoneOffsetFromUTC where the header has it (PS3.3 C.12.1.1.8), else that of this machine.
+    """
+    offset = re.fullmatch(r"([+-])(\d{2})(\d{2})", _text(header, "TimezoneOffsetFromUTC"))
+    if not offset:
+        return moment.astimezone()
+    distance = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+    return moment.astimezone(timezone(-distance if offset[1] == "-" else distance))
+
+
+def _copy(source: Dataset, keywords: Iterable[str]) -> Dataset:
+    """Return a new dataset of the sound elements among these."""
+    copy = Dataset()
+    with disable_value_validation():
+        for keyword in keywords:
+            if keyword in source:
+                element = _sound(source[keyword])
+                if element is not None:
+                    copy.add(element)
+    return copy
+
+
+def _sound(element: DataElement) -> DataElement | None:
+    """Return a copy that can be written in UTF-8, or None for a value that its VR forbids."""
+    if element.VR == "SQ":
+        return _sound_sequence(element)
+    if element.is_empty:
+        return _element(element.keyword, "")
+    values = [_plain(value, element.VR) for value in _values(element)]
+    if element.VR not in TEXT_VRS and not all(_is_valid(element.VR, value) for value in values):
+        return None
+    return _element(element.keyword, values if len(values) > 1 else values[0])
+
+
+def _sound_sequence(element: DataElement) -> DataElement | None:
+    """Return the sequence with its sound items, or None when none is left."""
+    needed = NEEDED_IN_ITEM.get(element.keyword, ())
+    items = []
+    for item in element.value:
+        copy = Dataset()
+        for child in item:
+            sound = None if child.tag.is_private or not child.keyword else _sound(child)
+            if sound is not None and child.keyword != "SpecificCharacterSet":
+                copy.add(sound)
+        if copy and all(copy.get(keyword) for keyword in needed):
+            items.append(copy)
+    return _element(element.keyword, items) if items else None
+
+
+def _element(keyword: str, value: object) -> DataElement:
+    """Return an element that is written as it is: what is invalid was dealt with before."""
+    with disable_value_validation():
+        return DataElement(keyword, dictionary_VR(keyword), value)
+
+
+def _values(element: DataElement) -> list[Any]:
+    """Return the values of an element as a list."""
+    return list(element.value) if isinstance(element.value, MultiValue) else [element.value]
+
+
+def _plain(value: object, vr: str) -> object:
+    """Return a value without its encoding, and dates and times without ACR-NEMA's separators."""
+    if isinstance(value, (int, float)) and vr in {"US", "SS", "UL", "SL", "FL", "FD"}:
+        return value
+    text = str(value)
+    if vr == "DA":
+        return text.strip().replace(".", "")
+    if vr == "TM":
+        return text.strip().replace(":", "")
+    return text.strip() if vr in {"AS", "CS", "DS", "IS"} else text
+
+
+def _is_valid(vr: str, value: object) -> bool:
+    """Return whether a value is one that its VR allows; a range is for queries only."""
+    if vr in {"DA", "TM"} and "-" in str(value):
+        return False
+    if vr == "DA" and _day(str(value)) is None:
+        return False
+    try:
+        validate_value(vr, value, RAISE)
+    except ValueError:
+        return False
+    return True
+
+
+def _other_sex(source: Dataset) -> str:
+    """Return "O" where the source says so, else nothing: PatientSex has no other values."""
+    return "O" if _text(source, "PatientSex").upper() == "O" else ""
+
+
+def _first(dataset: Dataset, keyword: str) -> Dataset:
+    """Return the first item of a sequence, or an empty one."""
+    items = dataset.get(keyword)
+    return items[0] if items else Dataset()
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    """Return the first value as text without blanks around it; "" where there is none."""
+    with disable_value_validation():
+        value = dataset.get(keyword)
+    if isinstance(value, (MultiValue, list)):
+        value = value[0] if value else None
+    return "" if value is None else str(value).strip(" \0")
+
+
+def _texts(dataset: Dataset, keywords: Iterable[str]) -> Iterable[str]:
+    """Return the text of each keyword."""
+    return (_text(dataset, keyword) for keyword in keywords)
+
+
+def _day(text: str) -> date | None:
+    """Return the day that a DA or DT value names, or None."""
+    match = re.match(r"(\d{4})\.?(\d{2})\.?(\d{2})", text)
+    if not match:
+        return None
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3]))
+    except ValueError:
+        return None
+
+
+def _months_between(born: date, seen: date) -> float:
+    """Return the completed calendar months, and the days beyond them as a share of the next."""
+    months = (seen.year - born.year) * 12 + seen.month - born.month
+    if _after(born, months) > seen:
+        months -= 1
+    begun = _after(born, months)
+    return months + (seen - begun) / (_after(born, months + 1) - begun)
+
+
+def _after(day: date, months: int) -> date:
+    """Return the same day of the month so many months later, or that month's last."""
+    years, index = divmod(day.month - 1 + months, 12)
+    year, month = day.year + years, index + 1
+    return date(year, month, min(day.day, monthrange(year, month)[1]))

@@ -1,0 +1,92 @@
+"""The states of a job and of a delivery, and every move there is. Pure; no database."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    RECEIVED = "received"
+    QUEUED = "queued"
+    RUNNING = "running"
+    REPORTED = "reported"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class DeliveryState(StrEnum):
+    """Where the sending of a job's results to one destination stands."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    SENT = "sent"
+    HELD = "held"
+    REFUSED = "refused"
+    EXHAUSTED = "exhausted"
+    CONFIRMED = "confirmed"
+
+
+_J, _D = JobState, DeliveryState
+
+JOB_MOVES: dict[JobState, frozenset[JobState]] = {
+    _J.RECEIVED: frozenset({_J.QUEUED, _J.REJECTED, _J.CANCELLED}),
+    _J.QUEUED: frozenset({_J.RUNNING, _J.CANCELLED}),
+    _J.RUNNING: frozenset({_J.REPORTED, _J.REJECTED, _J.FAILED, _J.QUEUED}),
+    _J.REPORTED: frozenset({_J.SENT, _J.FAILED}),
+    _J.SENT: frozenset({_J.CONFIRMED, _J.REPORTED}),
+    _J.REJECTED: frozenset({_J.QUEUED}),
+    _J.FAILED: frozenset({_J.QUEUED, _J.REPORTED}),
+    _J.CONFIRMED: frozenset(),
+    _J.CANCELLED: frozenset(),
+}
+
+DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
+    _D.WAITING: frozenset({_D.SENDING, _D.HELD}),
+    _D.SENDING: frozenset({_D.SENT, _D.WAITING, _D.REFUSED, _D.EXHAUSTED}),
+    _D.SENT: frozenset({_D.CONFIRMED, _D.WAITING}),
+    _D.HELD: frozenset({_D.WAITING}),
+    _D.REFUSED: frozenset({_D.WAITING}),
+    _D.EXHAUSTED: frozenset({_D.WAITING}),
+    _D.CONFIRMED: frozenset(),
+}
+
+ARRIVED = frozenset({_D.SENT, _D.CONFIRMED})
+GIVEN_UP = frozenset({_D.REFUSED, _D.EXHAUSTED})
+
+
+class IllegalMoveError(AssertionError):
+    """The code asked for a move that the tables do not have: a defect, never bad input."""
+
+
+def check_job_move(source: JobState, target: JobState) -> None:
+    """Raise `IllegalMoveError` unless the table allows the move."""
+    if target not in JOB_MOVES[source]:
+        msg = f"no job moves from {source} to {target}"
+        raise IllegalMoveError(msg)
+
+
+def check_delivery_move(source: DeliveryState, target: DeliveryState) -> None:
+    """Raise `IllegalMoveError` unless the table allows the move."""
+    if target not in DELIVERY_MOVES[source]:
+        msg = f"no delivery moves from {source} to {target}"
+        raise IllegalMoveError(msg)
+
+
+def job_state_for(deliveries: list[DeliveryState]) -> JobState:
+    """Return where a reported job stands, given its deliveries.
+
+    ``sent`` when every one has arrived; ``failed`` when some was given up and none is left to
+    try; else it stays ``reported``, as it does without destinations.
+    """
+    if not deliveries:
+        return JobState.REPORTED
+    if all(state in ARRIVED for state in deliveries):
+        return JobState.SENT
+    if all(state in ARRIVED | GIVEN_UP for state in deliveries):
+        return JobState.FAILED
+    return JobState.REPORTED

@@ -1,0 +1,337 @@
+"""The structured report: Comprehensive 3D SR, TID 1500, as IHE AI Results asks for it.
+
+::
+
+    126000 Imaging Measurement Report
+      language, device observer, procedure reported
+      111028 Image Library            the source, and the heatmap if there is one
+      126010 Imaging Measurements
+        125007 Measurement Group      TID 1501: one hand
+          tracking, finding site, algorithm, measurements, evaluations, comment, source
+
+Statistics of the population are siblings of the bone age, not properties of it (TID 311): a
+widespread validator takes the nested ones for errors.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodeContentItem,
+    Comprehensive3DSR,
+    ComprehensiveSR,
+    ContainerContentItem,
+    ContentSequence,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    ImageContentItem,
+    LanguageOfContentItemAndDescendants,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    NumContentItem,
+    ObservationContext,
+    ObserverContext,
+    QualitativeEvaluation,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
+
+from dicom_node import vocabulary as v
+from dicom_node.growth import is_at_ceiling, reaches_ceiling
+from dicom_node.identity import stamp, tracking_uid
+from dicom_node.report_text import headline, title
+from dicom_node.source_header import complete_header, local_time, without_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dicom_node.finding import Finding
+    from dicom_node.growth import Growth
+    from dicom_node.identity import ReferencedInstance, ResultIdentity
+
+SOP_CLASSES: Final = {
+    Comprehensive3DSRStorage: Comprehensive3DSR,
+    ComprehensiveSRStorage: ComprehensiveSR,
+}
+
+CONTAINS: Final = RelationshipTypeValues.CONTAINS
+ACQUISITION: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
+
+
+def build_structured_report(  # noqa: PLR0913 - one object, from all that it is made of
+    source: Dataset,
+    finding: Finding,
+    identity: ResultIdentity,
+    *,
+    predecessors: Sequence[ReferencedInstance] = (),
+    heatmap: Dataset | None = None,
+    sop_class_uid: str = Comprehensive3DSRStorage,
+) -> Dataset:
+    """Return the report of one finding, ready to be written or sent.
+
+    Parameters
+    ----------
+    source : Dataset
+        The radiograph; its header may be incomplete, its pixel data absent.
+    finding : Finding
+        What is reported.
+    identity : ResultIdentity
+        UIDs, numbers and equipment.
+    predecessors : sequence of ReferencedInstance
+        The reports that this one replaces (PS3.3 C.17.2, PredecessorDocumentsSequence).
+    heatmap : Dataset, optional
+        An image made from the source, in the same study, that the report refers to.
+    sop_class_uid : str
+        Comprehensive 3D SR, or Comprehensive SR for an archive that refuses it.
+
+    Raises
+    ------
+    AttributeError
+        If the source lacks a type 1 UID.
+    KeyError
+        If the SOP class is neither of the two.
+    """
+    header = complete_header(source)
+    moment = local_time(header, finding.started_at)
+    images = [without_identity(header), *([] if heatmap is None else [heatmap])]
+    report = SOP_CLASSES[sop_class_uid](
+        evidence=images,
+        content=_content(header, images, finding, identity),
+        series_instance_uid=identity.series_instance_uid,
+        series_number=identity.series_number,
+        sop_instance_uid=identity.sop_instance_uid,
+        instance_number=identity.instance_number,
+        is_complete=True,
+        previous_versions=[_as_dataset(old) for old in predecessors] or None,
+        requested_procedures=_requests(header) or None,
+        series_description=v.SR_SERIES_DESCRIPTION,
+        content_date=moment.date(),
+        content_time=moment.time(),
+        specific_character_set="ISO_IR 192",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    stamp(report, header, identity, moment)
+    return report
+
+
+def _content(
+    header: Dataset, images: Sequence[Dataset], finding: Finding, identity: ResultIdentity
+) -> Dataset:
+    """Return the root container of the tree (TID 1500)."""
+    observer = DeviceObserverIdentifyingAttributes(
+        uid=identity.device_uid,
+        name=identity.station_name,
+        manufacturer_name=identity.manufacturer,
+        model_name=identity.model_name,
+        serial_number=identity.weights_version,
+    )
+    (root,) = MeasurementReport(
+        observation_context=ObservationContext(
+            observer_device_context=ObserverContext(v.DEVICE, observer),
+        ),
+        procedure_reported=_procedures(header),
+        imaging_measurements=[_measurement_group(header, finding, identity)],
+        title=v.IMAGING_MEASUREMENT_REPORT,
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(v.LANGUAGE),
+    )
+    # highdicom's own library wants orientation and spacing of every radiograph.
+    root.ContentSequence.insert(len(root.ContentSequence) - 1, _image_library(images))
+    return root
+
+
+def _procedures(header: Dataset) -> list[Code]:
+    """Return the procedure as the source codes it, else as an imaging procedure."""
+    codes = [
+        Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
+        for item in header.get("ProcedureCodeSequence", [])
+        if "CodeValue" in item and item.CodingSchemeDesignator != "LN"
+    ]
+    return codes or [v.IMAGING_PROCEDURE]
+
+
+def _image_library(images: Iterable[Dataset]) -> ContainerContentItem:
+    """Return the library (TID 1600) with one group for the images of each modality."""
+    library = ContainerContentItem(v.IMAGE_LIBRARY, relationship_type=CONTAINS)
+    library.ContentSequence = ContentSequence()
+    for image in images:
+        group = ContainerContentItem(v.IMAGE_LIBRARY_GROUP, relationship_type=CONTAINS)
+        group.ContentSequence = ContentSequence([_library_entry(image)])
+        library.ContentSequence.append(group)
+    return library
+
+
+def _library_entry(image: Dataset) -> ImageContentItem:
+    """Return one image with its descriptors (TID 1602; TID 1603 where they are known)."""
+    entry = ImageContentItem(
+        v.SOURCE, image.SOPClassUID, image.SOPInstanceUID, relationship_type=CONTAINS
+    )
+    modality = v.MODALITIES.get(image.Modality, v.MODALITIES["OT"])
+    entry.ContentSequence = ContentSequence(
+        [
+            CodeContentItem(v.MODALITY, modality, relationship_type=ACQUISITION),
+            *_numbers(((v.ROWS, image.get("Rows")), (v.COLUMNS, image.get("Columns"))), v.PIXELS),
+            *_geometry(image),
+        ],
+    )
+    return entry
+
+
+def _geometry(image: Dataset) -> list[Dataset]:
+    """Return orientation and spacing, as far as the header has them."""
+    orientation = image.get("PatientOrientation") or ()
+    spacing = image.get("ImagerPixelSpacing") or image.get("PixelSpacing") or ()
+    texts = zip((v.ROW_ORIENTATION, v.COLUMN_ORIENTATION), orientation, strict=False)
+    lengths = zip((v.VERTICAL_SPACING, v.HORIZONTAL_SPACING), spacing, strict=False)
+    return [
+        *(TextContentItem(name, text, relationship_type=ACQUISITION) for name, text in texts),
+        *_numbers(lengths, v.MILLIMETER),
+    ]
+
+
+def _numbers(values: Iterable[tuple[Code, Any]], unit: Code) -> list[NumContentItem]:
+    """Return an item for each value that is there."""
+    return [
+        NumContentItem(name, value, unit, relationship_type=ACQUISITION)
+        for name, value in values
+        if value
+    ]
+
+
+def _measurement_group(
+    header: Dataset, finding: Finding, identity: ResultIdentity
+) -> MeasurementsAndQualitativeEvaluations:
+    """Return all that is said of one hand (TID 1501)."""
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=tracking_uid(header.StudyInstanceUID, finding.laterality),
+            identifier=title(finding),
+        ),
+        finding_sites=[_hand(finding)],
+        algorithm_id=_algorithm(finding, identity),
+        measurements=_measurements(finding),
+        qualitative_evaluations=_evaluations(finding),
+        source_images=[
+            SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID),
+        ],
+    )
+    comments = [
+        TextContentItem(v.COMMENT, text, relationship_type=CONTAINS)
+        for text in (headline(finding), v.RESEARCH_USE)
+    ]
+    group[0].ContentSequence.extend(comments)
+    return group
+
+
+def _hand(finding: Finding) -> FindingSite:
+    """Return the hand, with its side where that is known."""
+    side = finding.laterality
+    return FindingSite(v.HAND, laterality=None if side is None else v.LATERALITY[side])
+
+
+def _algorithm(finding: Finding, identity: ResultIdentity) -> AlgorithmIdentification:
+    """Return name, version and parameters of what measured (TID 4019)."""
+    return AlgorithmIdentification(
+        name=v.ALGORITHM_NAME,
+        version=identity.software_version,
+        parameters=[
+            f"weights: {identity.weights_version}",
+            f"sex given to the network: {finding.estimate.sex}",
+            "interval: 90 %",
+            f"z-score: {v.Z_CONVENTION.meaning}",
+        ],
+    )
+
+
+def _measurements(finding: Finding) -> list[Measurement]:
+    """Return the numbers (TID 300), siblings all of them."""
+    estimate, growth = finding.estimate, finding.growth
+    lower, upper = estimate.interval_months
+    return [
+        _bone_age(v.BONE_AGE, estimate.bone_age_months, estimate.sex),
+        _months(v.INTERVAL_LOWER, lower),
+        _months(v.INTERVAL_UPPER, upper, is_cut=reaches_ceiling(upper, estimate.sex)),
+        *(
+            _bone_age(v.BONE_AGE_BY_SEX[sex], months, sex)
+            for sex, months in (estimate.by_sex or {}).items()
+        ),
+        *_subject_age(finding.chronological_age_months),
+        *([] if growth is None else _growth(growth)),
+        Measurement(v.SEX_PROBABILITY, round(estimate.sex_probability, 3), v.NO_UNITS),
+    ]
+
+
+def _bone_age(name: Code, months: float, sex: str) -> Measurement:
+    """Return a bone age; at the end of the atlas its number is qualified, never bare."""
+    return _months(name, months, method=v.GREULICH_PYLE, is_cut=is_at_ceiling(months, sex))
+
+
+def _months(
+    name: Code, months: float, *, method: Code | None = None, is_cut: bool = False
+) -> Measurement:
+    """Return a number of months, to the tenth."""
+    qualifier = v.OUT_OF_RANGE if is_cut else None
+    return Measurement(name, round(months, 1), v.MONTH, qualifier=qualifier, method=method)
+
+
+def _subject_age(age_months: float | None) -> list[Measurement]:
+    """Return the chronological age where it is known."""
+    return [] if age_months is None else [_months(v.SUBJECT_AGE, age_months)]
+
+
+def _growth(growth: Growth) -> list[Measurement]:
+    """Return the population and the z-score, whose convention is its method."""
+    return [
+        Measurement(v.POPULATION_MEAN, round(growth.mean_months, 2), v.MONTH),
+        Measurement(v.POPULATION_SD, round(growth.sd_months, 2), v.MONTH),
+        Measurement(v.Z_SCORE, round(growth.z_score, 2), v.NO_UNITS, method=v.Z_CONVENTION),
+    ]
+
+
+def _evaluations(finding: Finding) -> list[QualitativeEvaluation]:
+    """Return the coded statements. An image that has a finding has passed the gate."""
+    evaluations = [
+        (v.SEX_SEEN, v.SEX[finding.estimate.sex_seen]),
+        (v.QUALITY, v.QUALITY_MET),
+    ]
+    if finding.growth is not None:
+        evaluations.insert(0, (v.NORMALITY, v.DETERMINATION[finding.growth.determination]))
+    return [QualitativeEvaluation(name, value) for name, value in evaluations]
+
+
+def _requests(header: Dataset) -> list[Dataset]:
+    """Return the orders that this report answers (PS3.3 C.17.2, ReferencedRequestSequence)."""
+    orders = header.get("RequestAttributesSequence") or [Dataset()]
+    requests = [_request(header, order) for order in orders]
+    return [item for item in requests if item.AccessionNumber or item.RequestedProcedureID]
+
+
+def _request(header: Dataset, order: Dataset) -> Dataset:
+    """Return one order; its type 2 attributes are there, if empty."""
+    item = Dataset()
+    item.StudyInstanceUID = header.StudyInstanceUID
+    item.ReferencedStudySequence = []
+    item.AccessionNumber = order.get("AccessionNumber") or header.AccessionNumber
+    item.PlacerOrderNumberImagingServiceRequest = ""
+    item.FillerOrderNumberImagingServiceRequest = ""
+    item.RequestedProcedureID = order.get("RequestedProcedureID", "")
+    item.RequestedProcedureDescription = order.get("RequestedProcedureDescription", "")
+    item.RequestedProcedureCodeSequence = order.get("RequestedProcedureCodeSequence", [])
+    return item
+
+
+def _as_dataset(instance: ReferencedInstance) -> Dataset:
+    """Return a reference in the form that highdicom takes."""
+    dataset = Dataset()
+    dataset.SOPClassUID = instance.sop_class_uid
+    dataset.SOPInstanceUID = instance.sop_instance_uid
+    dataset.SeriesInstanceUID = instance.series_instance_uid
+    dataset.StudyInstanceUID = instance.study_instance_uid
+    return dataset

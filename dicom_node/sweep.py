@@ -1,0 +1,126 @@
+"""What the broker loses or a dead process held goes on: the database is asked, again and again."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from dicom_node import deliveries, intake, jobs
+from dicom_node.db import DeliveryRow, HeartbeatRow, now
+from dicom_node.states import DeliveryState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from dicom_node.broker import Queue
+    from dicom_node.node import Node
+
+log = structlog.get_logger()
+
+FORGET_HEARTBEATS = timedelta(hours=1)
+BATCH = 1000
+
+
+def sweep_once(node: Node) -> dict[str, int]:
+    """Repair what there is to repair.
+
+    Returns
+    -------
+    dict of int
+        How many jobs or deliveries each repair touched; for the log and the tests.
+    """
+    leases = node.config.leases
+    for job_id in (received := intake.unadmitted(node)):
+        intake.admit(node, job_id)
+    with node.database.write() as session:
+        freed = jobs.free_expired(session, leases.attempts)
+        freed_deliveries = deliveries.free_expired(session)
+        released = _release_held(node, session)
+        _forget_heartbeats(session)
+    return {
+        "admitted": len(received),
+        "jobs_freed": len(freed),
+        "deliveries_freed": len(freed_deliveries),
+        "deliveries_released": released,
+        "jobs_enqueued": _enqueue_lost(node, "assess", jobs.lost, jobs.mark_enqueued),
+        "deliveries_enqueued": _enqueue_lost(
+            node, "send", deliveries.lost, deliveries.mark_enqueued
+        ),
+    }
+
+
+def _enqueue_lost(
+    node: Node,
+    queue: Queue,
+    lost: Callable[[Session, object, int], list[int]],
+    mark: Callable[[Session, list[int]], None],
+) -> int:
+    """Enqueue again what waits in the database and seems not to wait in the broker.
+
+    Only as many ids as the broker lacks are handed over, so a long queue does not grow with
+    each sweep. An id too many does no harm: it finds nothing left to claim.
+    """
+    depth = node.broker.depth(queue)
+    if depth is None:
+        return 0
+    before = now() - timedelta(seconds=node.config.leases.sweep_seconds)
+    with node.database.read() as session:
+        ids = lost(session, before, BATCH)
+    handed = [item for item in ids[: max(0, len(ids) - depth)] if node.broker.enqueue(queue, item)]
+    if handed:
+        with node.database.write() as session:
+            mark(session, handed)
+    return len(handed)
+
+
+def _release_held(node: Node, session: Session) -> int:
+    """Let deliveries go on whose destination is configured again."""
+    names = [destination.name for destination in node.config.destinations]
+    held = session.scalars(
+        select(DeliveryRow.id).where(
+            DeliveryRow.state == DeliveryState.HELD, DeliveryRow.destination.in_(names)
+        )
+    ).all()
+    return sum(
+        deliveries.move(
+            session,
+            delivery_id,
+            DeliveryState.HELD,
+            DeliveryState.WAITING,
+            reason="the destination is configured again",
+            values={"next_attempt_at": now(), "enqueued_at": None},
+        )
+        for delivery_id in held
+    )
+
+
+def _forget_heartbeats(session: Session) -> None:
+    """Forget processes that have been silent for long."""
+    old = select(HeartbeatRow).where(HeartbeatRow.at < now() - FORGET_HEARTBEATS)
+    for row in session.scalars(old):
+        session.delete(row)
+
+
+def sweep(node: Node) -> None:
+    """Sweep until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while True:
+        try:
+            done = sweep_once(node)
+            node.beat("sweep")
+            if any(done.values()):
+                log.info("swept", **done)
+        except (SQLAlchemyError, OSError) as error:
+            log.error("sweep failed", error=type(error).__name__)
+        if stop.wait(node.config.leases.sweep_seconds):
+            return

@@ -1,0 +1,77 @@
+"""The Celery side: each task takes an id and hands it to the pipeline."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import structlog
+from celery.signals import worker_shutting_down
+from sqlalchemy.exc import SQLAlchemyError
+
+from dicom_node import pipeline
+
+if TYPE_CHECKING:
+    from dicom_node.broker import Queue
+    from dicom_node.node import Node
+
+log = structlog.get_logger()
+
+SENDERS = 4
+"""Deliveries at once in the sending process, so that one slow archive does not hold others."""
+
+HEARTBEAT_SECONDS = 10.0
+
+
+def work(node: Node, queue: Queue) -> None:
+    """Serve one queue until SIGTERM or SIGINT; what is in hand is finished first."""
+    if queue == "assess":
+        _serve_assess(node)
+    else:
+        _serve_send(node)
+
+
+def _serve_assess(node: Node) -> None:
+    """Assess in this very process: CUDA does not survive a fork."""
+    from dicom_node.infer import load_estimator  # noqa: PLC0415 - torch, in this process only
+
+    estimator = load_estimator(node.config.inference)
+    log.info("weights loaded", weights=estimator.weights.version, device=str(estimator.device))
+
+    @node.broker.app.task(name="assess")  # type: ignore[untyped-decorator]
+    def assess(job_id: int) -> None:
+        pipeline.assess(node, estimator, job_id)
+
+    _run(node, "assess", f"{estimator.device} {estimator.weights.version}", ["--pool=solo"])
+
+
+def _serve_send(node: Node) -> None:
+    """Send from a few threads: they wait for the network, not for the processor."""
+
+    @node.broker.app.task(name="send")  # type: ignore[untyped-decorator]
+    def send(delivery_id: int) -> None:
+        pipeline.send(node, delivery_id)
+
+    _run(node, "send", "", ["--pool=threads", f"--concurrency={SENDERS}"])
+
+
+def _run(node: Node, queue: Queue, detail: str, options: list[str]) -> None:
+    """Run Celery's worker in this process."""
+    stop = threading.Event()
+    worker_shutting_down.connect(lambda **_: stop.set(), weak=False)
+    threading.Thread(target=_beat, args=(node, queue, detail, stop), daemon=True).start()
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
+    node.broker.app.worker_main(
+        ["worker", f"--queues={queue}", f"--hostname={queue}-%h-{id(node)}", *quiet, *options]
+    )
+
+
+def _beat(node: Node, queue: Queue, detail: str, stop: threading.Event) -> None:
+    """Say now and then that this worker lives."""
+    while True:
+        try:
+            node.beat(queue, detail)
+        except SQLAlchemyError as error:
+            log.warning("no heartbeat", error=type(error).__name__)
+        if stop.wait(HEARTBEAT_SECONDS):
+            return

@@ -1,0 +1,1 @@
+"""TJ-Net and everything that makes its weights: no DICOM, no database."""

@@ -1,0 +1,47 @@
+"""What the network says of one radiograph, as plain values: no torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the network says of one radiograph.
+
+    Attributes
+    ----------
+    bone_age_months : float
+        Expectation under the softmax, 0 to 228.
+    sd_months : float
+        Predictive SD, scaled on the validation split (weights card, ``spread``).
+    interval_months : tuple of float
+        Lower and upper bound of the 90 % interval.
+    sex : str
+        The recorded sex that the network was given: "M", "F" or "unknown".
+    by_sex : dict or None
+        For unknown sex the estimates under "M" and "F"; None where the sex is known.
+    sex_seen : str
+        "M" or "F", as the image looks to the network; a consistency flag, never an override.
+    sex_probability : float
+        Of ``sex_seen``, 0.5 to 1.
+    heatmap : ndarray of float32
+        (h, w) in [0, 1] on block 4's grid: where the estimate comes from.
+    weights_version : str
+        Name and hash of the weights.
+    """
+
+    bone_age_months: float
+    sd_months: float
+    interval_months: tuple[float, float]
+    sex: str
+    by_sex: dict[str, float] | None
+    sex_seen: str
+    sex_probability: float
+    heatmap: npt.NDArray[np.float32]
+    weights_version: str

@@ -1,0 +1,1 @@
+"""TJ-Net: the network, its preprocessing, its training and its weights."""

@@ -1,0 +1,236 @@
+"""The weights card: what a finished or interrupted run is, on what, and how good on val."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from models.tjnet.dataset import Label
+from models.tjnet.estimator import HIGHEST_MONTHS, LOWEST_MONTHS
+from models.tjnet.evaluate import Score, summarise
+from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, TJNet, TJNetConfig, expected_months
+from models.tjnet.preprocess import LEVELS, PERCENTILES
+from models.tjnet.spread import FOLDS, NOMINAL_COVERAGE, cross_fitted_factors, fit_spread
+from models.tjnet.train import Split, predict_split, read_checkpoint
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from torch import Tensor
+
+UNKNOWN = len(SEX_INPUTS) - 1
+SPLIT_RULE = "column split of the labels file: a fixed division by a hash of the id"
+SPREAD_FIT = (
+    f"on the val split, recorded sex given: interval_factor is the split-conformal "
+    f"{NOMINAL_COVERAGE:.0%} quantile of |error| / softmax SD with the finite-sample correction, "
+    f"sd_factor the root mean square of error / softmax SD"
+)
+MEASURED_ON = (
+    "val split, mean of image and mirror image; the epoch was chosen on the same split, so the "
+    f"errors are slightly optimistic; interval_* cross-fitted in {FOLDS} folds; one reader an image"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DataTerms:
+    """What a set of pictures is called and under which terms its weights stand."""
+
+    name: str
+    terms: str
+
+
+RSNA = DataTerms(
+    name="RSNA 2017 Pediatric Bone Age Challenge, training images, 299 px squashed",
+    terms=(
+        "non-commercial research and education only, under the terms of the RSNA data; no attempt "
+        "to identify anyone; cite Halabi et al., Radiology 2018;290:498-503"
+    ),
+)
+KNOWN_DATA = {"4f803f05215a061c404eeae6e84a9d309c521c0276b454c89cd49ac6a73ec3a3": RSNA}
+"""Data by `models.tjnet.dataset.data_hash`: no other data may pass under their name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run's folder holds.
+
+    Attributes
+    ----------
+    config : dict
+        The training config as the checkpoint stores it.
+    curve : list of dict
+        One row an epoch.
+    state : dict of Tensor
+        The averaged weights of the best epoch.
+    """
+
+    config: dict[str, Any]
+    curve: list[dict[str, Any]]
+    state: dict[str, Tensor]
+
+    @property
+    def network_config(self) -> TJNetConfig:
+        """Return the network's shape."""
+        return TJNetConfig(**self.config["network"])
+
+    def network(self, device: torch.device) -> TJNet:
+        """Return the network of the best epoch, in evaluation mode."""
+        network = TJNet(self.network_config)
+        network.load_state_dict(self.state)
+        return network.to(device).eval()
+
+
+def read_run(folder: Path) -> Run:
+    """Return a run from checkpoint.pt and best.pt, finished or not.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing: no epoch has ended yet.
+    ValueError
+        If a file is damaged.
+    """
+    cpu = torch.device("cpu")
+    checkpoint = read_checkpoint(folder / "checkpoint.pt", cpu)
+    best = read_checkpoint(folder / "best.pt", cpu)
+    return Run(config=checkpoint["config"], curve=checkpoint["curve"], state=best)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the weights were made from.
+
+    Attributes
+    ----------
+    sha256 : str
+        `models.tjnet.dataset.data_hash` of pictures and labels.
+    n_train, n_val : int
+        Images of the two splits.
+    terms : DataTerms
+        Name and terms of the data.
+    """
+
+    sha256: str
+    n_train: int
+    n_val: int
+    terms: DataTerms
+
+
+def name_data(sha256: str, name: str | None) -> DataTerms:
+    """Return the data's name and terms: known by hash, else as the caller calls them."""
+    other = DataTerms(name=name or "unnamed", terms="those of the data they were made from")
+    return KNOWN_DATA.get(sha256, other)
+
+
+def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str, Any]:
+    """Return the card of a run's best weights, measured on val.
+
+    Raises
+    ------
+    ValueError
+        If val is too small to fit the spread.
+    """
+    measured, spread = measure(run.network(val_split.inputs.device), val_split)
+    best = min(run.curve, key=lambda row: float(row["val_mad_months"]))
+    return {
+        "name": name,
+        "network": run.network_config.to_dict(),
+        "preprocessing": {
+            "resize": "squashed to a square, bilinear",
+            "percentiles": list(PERCENTILES),
+            "levels": LEVELS,
+            "views": "mean of the logits of image and mirror image",
+        },
+        "spread": {**spread, "fitted": SPREAD_FIT},
+        "measured": measured,
+        "data": {
+            "name": origin.terms.name,
+            "sha256": origin.sha256,
+            "n_train": origin.n_train,
+            "n_val": origin.n_val,
+            "split": SPLIT_RULE,
+        },
+        "terms": origin.terms.terms,
+        "training": run.config,
+        "seed": run.config["seed"],
+        "epochs_done": len(run.curve),
+        "best_epoch": best["epoch"],
+        "curve": run.curve,
+        "code": code_version(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def measure(network: TJNet, split: Split) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the errors on a split and the spread fitted on it.
+
+    The intervals that are measured are cross-fitted; those that ship are fitted on all of it.
+    With the sex hidden, the same factors are held against the errors of the "unknown" input.
+    """
+    mean, deviation, seen = _decode(predict_split(network, split))
+    error = mean - split.months.cpu().numpy()
+    factors = cross_fitted_factors(error, deviation)
+    measured = summarise(_scores(split, mean, deviation * factors, seen))
+    hidden = Split(split.inputs, torch.full_like(split.sex, UNKNOWN), split.months)
+    mean, hidden_deviation, seen = _decode(predict_split(network, hidden))
+    unknown = summarise(_scores(split, mean, hidden_deviation * factors, seen))
+    for summary in (measured, unknown):
+        # The batched path has no gate: nothing is refused, and nothing is claimed of it.
+        del summary["n_refused"], summary["accepted"]
+    del unknown["by_age_months"]
+    fitted = fit_spread(error, deviation)
+    return {"on": MEASURED_ON, **measured, "unknown_sex": unknown}, asdict(fitted)
+
+
+def _decode(
+    logits: Tensor,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Return (N,) months, softmax SDs, and indices of the sex seen."""
+    mean, deviation = (value.double().cpu().numpy() for value in expected_months(logits))
+    return mean, deviation, logits[:, AGE_CLASSES:].argmax(dim=1).cpu().numpy()
+
+
+def _scores(
+    split: Split,
+    mean: npt.NDArray[np.float64],
+    half_width: npt.NDArray[np.float64],
+    seen: npt.NDArray[np.int64],
+) -> list[Score]:
+    """Return the scores of a split's images."""
+    sexes, readings = split.sex.tolist(), split.months.tolist()
+    low = np.maximum(LOWEST_MONTHS, mean - half_width).tolist()
+    high = np.minimum(HIGHEST_MONTHS, mean + half_width).tolist()
+    rows = zip(sexes, readings, mean.tolist(), low, high, seen.tolist(), strict=True)
+    return [
+        Score(
+            label=Label(str(index), SEX_INPUTS[sex], reading, ""),
+            bone_age_months=estimate,
+            interval_months=(lower, upper),
+            sex_seen=SEX_INPUTS[looks],
+        )
+        for index, (sex, reading, estimate, lower, upper, looks) in enumerate(rows)
+    ]
+
+
+def code_version() -> dict[str, str | None]:
+    """Return the git commit, None outside a repository, and the versions of what computes."""
+    libraries = {name: version(name) for name in ("torch", "monai", "numpy", "pillow")}
+    return {"git_commit": _git_commit(), "python": platform.python_version(), **libraries}
+
+
+def _git_commit() -> str | None:
+    git = shutil.which("git")
+    if git is None:
+        return None
+    root = Path(__file__).parent
+    command = [git, "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or None

@@ -1,0 +1,181 @@
+"""The one door to the network: a picture and the recorded sex in, an `Estimate` out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from models.estimate import Estimate
+from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
+from models.tjnet.preprocess import to_input
+from models.tjnet.weights import Weights, load_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOWEST_MONTHS, HIGHEST_MONTHS = 0.0, 228.0
+MINIMUM_SIDE_PX = 128
+"""Below this a frame shows no growth plate; refused."""
+
+
+class UnusablePictureError(Exception):
+    """The picture cannot carry an estimate; the message says why, in words for a person."""
+
+
+def choose_device(device: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu`` or ``cuda[:N]``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        msg = f"no device is called {device!r}: auto, cpu, cuda or cuda:N"
+        raise ValueError(msg) from None
+    cards = torch.cuda.device_count()
+    if chosen.type not in {"cpu", "cuda"} or (chosen.type == "cuda" and not cards):
+        msg = f"device {device!r} is not to be had here"
+        raise ValueError(msg)
+    if chosen.type == "cuda" and (chosen.index or 0) >= cards:
+        msg = f"device {device!r}: there are {cards} GPUs here, counted from 0"
+        raise ValueError(msg)
+    return chosen
+
+
+def _refusal(picture: npt.NDArray[np.generic], levels: npt.NDArray[np.uint8]) -> str | None:
+    """Return why a picture can carry no estimate, or None."""
+    if min(picture.shape) < MINIMUM_SIDE_PX:
+        return f"the image is smaller than {MINIMUM_SIDE_PX} pixels on a side"
+    if not levels.any():
+        return "the image has no contrast"
+    return None
+
+
+class Estimator:
+    """Weights on a device, ready to estimate; one a process.
+
+    Parameters
+    ----------
+    weights : str or Path
+        ``default``, a shipped name, or a safetensors file.
+    device : str
+        ``auto``, ``cpu`` or ``cuda[:N]``.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be loaded.
+    ValueError
+        If there is no such device here.
+    """
+
+    def __init__(self, weights: str | Path = "default", device: str = "auto") -> None:
+        self.device = choose_device(device)
+        self.weights: Weights = load_weights(weights)
+        self.network = self.weights.network.to(self.device)
+        for parameter in self.network.parameters():
+            parameter.requires_grad = False
+
+    def estimate(self, picture: npt.NDArray[np.generic], sex: str) -> Estimate:
+        """Estimate bone age and sex.
+
+        Parameters
+        ----------
+        picture : ndarray
+            (H, W), bone bright, any real type and range.
+        sex : str
+            Recorded sex; anything but "M" or "F" is unknown.
+
+        Raises
+        ------
+        UnusablePictureError
+            If the picture is too small or has no contrast.
+        ValueError
+            If the picture is not two-dimensional, is empty, or is not finite.
+        """
+        estimate, refusal = self.assess(picture, sex)
+        if refusal is not None:
+            raise UnusablePictureError(refusal)
+        return estimate
+
+    def assess(self, picture: npt.NDArray[np.generic], sex: str) -> tuple[Estimate, str | None]:
+        """Return the network's answer, and why it must not be used, or None.
+
+        This measures what the gate keeps back; whoever reports an age calls `estimate`.
+        """
+        recorded = sex if sex in SEX_INPUTS else "unknown"
+        levels = to_input(picture, self.network.config.input_size_px)
+        return self._answer(levels, recorded), _refusal(picture, levels)
+
+    def _answer(self, levels: npt.NDArray[np.uint8], recorded: str) -> Estimate:
+        """Run the network on image and mirror image."""
+        pixels = torch.from_numpy(levels)[None, None].to(self.device).float() / 255.0
+        with torch.no_grad():
+            maps = self.network.maps(pixels)
+            flipped = self.network.maps(pixels.flip(-1))
+        logits, heatmap = self._explained(maps, recorded)
+        with torch.no_grad():
+            logits = (logits + self._logits(flipped, recorded)) / 2
+            by_sex = None if recorded != "unknown" else self._by_sex(maps, flipped)
+        return self._as_estimate(logits, recorded, by_sex, heatmap)
+
+    def _logits(self, maps: Tensor, sex: str) -> Tensor:
+        """Return (1, 79) logits from block 4's maps."""
+        index = torch.tensor([SEX_INPUTS.index(sex)], device=self.device)
+        return self.network.heads(maps, index)
+
+    def _by_sex(self, maps: Tensor, flipped: Tensor) -> dict[str, float]:
+        """Return the bone age under each recorded sex."""
+        months = {}
+        for sex in ("M", "F"):
+            logits = (self._logits(maps, sex) + self._logits(flipped, sex)) / 2
+            months[sex] = expected_months(logits)[0].item()
+        return months
+
+    def _explained(self, maps: Tensor, sex: str) -> tuple[Tensor, npt.NDArray[np.float32]]:
+        """Return the logits and the class-activation heatmap of the expectation (Grad-CAM).
+
+        The gradient is needed from block 4 up only, where the maps are small.
+        """
+        maps = maps.detach().requires_grad_()
+        logits = self._logits(maps, sex)
+        (gradient,) = torch.autograd.grad(expected_months(logits)[0].sum(), maps)
+        weight = gradient.mean(dim=(2, 3), keepdim=True)
+        activation = torch.relu((weight * maps).sum(dim=1))[0].detach()
+        peak = activation.max()
+        heatmap = activation / peak if peak > 0 else activation
+        return logits.detach(), heatmap.cpu().numpy().astype(np.float32)
+
+    def _as_estimate(
+        self,
+        logits: Tensor,
+        sex: str,
+        by_sex: dict[str, float] | None,
+        heatmap: npt.NDArray[np.float32],
+    ) -> Estimate:
+        """Decode the logits and scale the spread as the card says."""
+        mean, spread = (value.item() for value in expected_months(logits))
+        fitted = self.weights.card["spread"]
+        half = spread * fitted["interval_factor"]
+        seen = logits[0, AGE_CLASSES:].float().softmax(dim=0)
+        index = int(seen.argmax())
+        return Estimate(
+            bone_age_months=mean,
+            sd_months=spread * fitted["sd_factor"],
+            interval_months=(max(LOWEST_MONTHS, mean - half), min(HIGHEST_MONTHS, mean + half)),
+            sex=sex,
+            by_sex=by_sex,
+            sex_seen=SEX_INPUTS[index],
+            sex_probability=seen[index].item(),
+            heatmap=heatmap,
+            weights_version=self.weights.version,
+        )

@@ -1,0 +1,379 @@
+"""The training loop: read, step, evaluate, checkpoint, log; a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import csv
+import math
+import pickle
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from models.tjnet.augment import AugmentConfig, augment
+from models.tjnet.dataset import Label, load_inputs, read_labels
+from models.tjnet.network import (
+    AGE_CLASSES,
+    MONTHS_PER_CLASS,
+    SEX_INPUTS,
+    TJNet,
+    TJNetConfig,
+    expected_months,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training run; see configs/cpu.yaml for what each value means."""
+
+    network: TJNetConfig
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    batch_size: int = 32
+    epochs: int = 12
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-4
+    warmup_share: float = 0.15
+    label_sd_months: float = 6.0
+    expectation_weight: float = 0.05
+    sex_weight: float = 0.3
+    sex_unknown_share: float = 0.2
+    age_balance: float = 0.4
+    ema_decay: float = 0.998
+    threads: int = 0
+    precision: str = "float32"
+    checkpoint_every_seconds: float = 120
+    seed: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> TrainConfig:
+        """Read a YAML file.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or a value has the wrong form; the message names it.
+        """
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            network = TJNetConfig(**values.pop("network"))
+            augmented = AugmentConfig(**values.pop("augment", {}))
+            config = cls(network=network, augment=augmented, **values)
+            for part in (network, augmented, config):
+                _check_types(part)
+        except (TypeError, AttributeError, KeyError, yaml.YAMLError) as error:
+            msg = f"{path}: {error}"
+            raise ValueError(msg) from error
+        return config
+
+
+def _check_types(config: object) -> None:
+    """Refuse a field that is not of its declared type; an int may stand for a float."""
+    for name, kind in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            msg = f"{name} must be of type {kind.__name__}, not {value!r}"
+            raise TypeError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One split as tensors: (N, S, S) bytes, (N,) sex index, (N,) months."""
+
+    inputs: Tensor
+    sex: Tensor
+    months: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.months)
+
+    def to(self, device: torch.device) -> Split:
+        """Return the split on a device."""
+        return Split(self.inputs.to(device), self.sex.to(device), self.months.to(device))
+
+
+def load_split(
+    data: Path, labels: Path, split: str, size_px: int, cache: Path | None = None
+) -> Split:
+    """Return a split of the labels file, its pictures decoded once and kept in ``cache``.
+
+    Rows without a picture are left out: part of the data can be trained on.
+
+    Raises
+    ------
+    ValueError
+        If no row of the split has a picture, or the labels cannot be read.
+    """
+    index, inputs = load_inputs(data, size_px, cache)
+    rows = [label for label in read_labels(labels, split) if label.id in index]
+    if not rows:
+        msg = f"{labels}: no picture of split {split!r} lies in {data}"
+        raise ValueError(msg)
+    return _to_split(rows, inputs[[index[label.id] for label in rows]])
+
+
+def _to_split(rows: list[Label], inputs: npt.NDArray[np.uint8]) -> Split:
+    sex = torch.tensor([SEX_INPUTS.index(label.sex) for label in rows])
+    months = torch.tensor([label.bone_age_months for label in rows], dtype=torch.float32)
+    return Split(torch.from_numpy(inputs), sex, months)
+
+
+def draw_order(split: Split, config: TrainConfig, epoch: int) -> Tensor:
+    """Return the epoch's order: with replacement, rarer years of age drawn more often."""
+    generator = torch.Generator().manual_seed(config.seed * 1000 + epoch)
+    years = (split.months.cpu() / 12).long().clamp(0, 19)
+    weight = torch.bincount(years, minlength=20).clamp(min=1).float() ** -config.age_balance
+    return torch.multinomial(weight[years], len(split), replacement=True, generator=generator)
+
+
+def loss_of(logits: Tensor, sex: Tensor, months: Tensor, config: TrainConfig) -> Tensor:
+    """Return the joint loss of a batch.
+
+    Cross-entropy of age against a Gaussian over the classes, the L1 of the expectation, and
+    the sex cross-entropy; images of unknown sex do not count in the last.
+    """
+    centres = torch.arange(AGE_CLASSES, device=logits.device) * MONTHS_PER_CLASS
+    soft = torch.softmax(-(((centres - months[:, None]) / config.label_sd_months) ** 2) / 2, dim=1)
+    age = -(soft * F.log_softmax(logits[:, :AGE_CLASSES], dim=1)).sum(dim=1).mean()
+    expectation = (expected_months(logits)[0] - months).abs().mean()
+    loss = age + config.expectation_weight * expectation
+    known = sex < len(SEX_INPUTS) - 1
+    if config.network.sex_task and bool(known.any()):
+        seen = F.cross_entropy(logits[known, AGE_CLASSES:], sex[known])
+        loss = loss + config.sex_weight * seen
+    return loss
+
+
+def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Return the rate at a step: a linear rise, then half a cosine to a hundredth."""
+    warmup = max(1, int(steps * config.warmup_share))
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    share = (step - warmup) / max(1, steps - warmup)
+    return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+
+
+@torch.no_grad()
+def predict_split(network: TJNet, split: Split, batch_size: int = 64) -> Tensor:
+    """Return (N, 79) logits with the recorded sex, the mean of image and mirror image."""
+    network.eval()
+    parts = []
+    for start in range(0, len(split), batch_size):
+        rows = slice(start, start + batch_size)
+        x = split.inputs[rows, None].float() / 255.0
+        sex = split.sex[rows]
+        parts.append((network(x, sex) + network(x.flip(-1), sex)) / 2)
+    return torch.cat(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """One row of the log."""
+
+    epoch: int
+    seconds: float
+    loss: float
+    val_mad_months: float
+    val_sex_accuracy: float
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return what `Training.save` wrote: plain values and tensors, no code is run.
+
+    Raises
+    ------
+    ValueError
+        If the file is no checkpoint.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        msg = f"{path} is no checkpoint: {type(error).__name__}"
+        raise ValueError(msg) from error
+    return state
+
+
+class Training:
+    """A run in its folder: checkpoint, log and the best weights by val MAD."""
+
+    def __init__(self, config: TrainConfig, out: Path, device: torch.device) -> None:
+        self.config, self.out, self.device = config, out, device
+        torch.manual_seed(config.seed)
+        self.network = _new_network(config.network, device)
+        self.average = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.step = 0
+        self.loss_sum = 0.0
+        self.curve: list[EpochResult] = []
+
+    @property
+    def checkpoint(self) -> Path:
+        """Return the path of the run's checkpoint."""
+        return self.out / "checkpoint.pt"
+
+    def save(self) -> None:
+        """Write the checkpoint in one rename, so that a kill leaves the old one or the new one."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "loss_sum": self.loss_sum,
+            "curve": [asdict(row) for row in self.curve],
+            "config": asdict(self.config),
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def resume(self) -> None:
+        """Take up the checkpoint, if there is one.
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint cannot be read or was made under another config.
+        """
+        if not self.checkpoint.exists():
+            return
+        state = read_checkpoint(self.checkpoint, self.device)
+        if state["config"] != asdict(self.config):
+            msg = f"{self.checkpoint} was made under another config; choose another --out"
+            raise ValueError(msg)
+        self.network.load_state_dict(state["network"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.loss_sum = state["step"], state["loss_sum"]
+        self.curve = [EpochResult(**row) for row in state["curve"]]
+
+    def train_step(self, split: Split, rows: Tensor, steps: int) -> float:
+        """Make one step on the images ``rows``; all chance depends on seed and step alone."""
+        config = self.config
+        generator = torch.Generator(self.device).manual_seed(config.seed + 7919 * self.step)
+        torch.manual_seed(config.seed + 104729 * self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, steps, config)
+        rows = rows.to(self.device)
+        x = augment(split.inputs[rows, None].float() / 255.0, config.augment, generator)
+        sex = split.sex[rows]
+        hidden = (
+            torch.rand(len(rows), generator=generator, device=self.device)
+            < config.sex_unknown_share
+        )
+        recorded = torch.where(hidden, len(SEX_INPUTS) - 1, sex)
+        self.network.train()
+        enabled = config.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
+            logits = self.network(x.contiguous(memory_format=torch.channels_last), recorded)
+        loss = loss_of(logits.float(), sex, split.months[rows], config)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        self._move_average()
+        self.step += 1
+        return loss.item()
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        """Pull the averaged weights towards the present ones; early on, faster."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        for name, tensor in self.network.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, 1 - decay)
+            else:
+                self.average[name].copy_(tensor)
+
+    def averaged(self) -> TJNet:
+        """Return a copy of the network with the averaged weights, in evaluation mode."""
+        network = _new_network(self.config.network, self.device)
+        network.load_state_dict(self.average)
+        return network.eval()
+
+
+def _new_network(config: TJNetConfig, device: torch.device) -> TJNet:
+    """Return a network with the weights that torch's seed decides, laid out channels-last."""
+    network = TJNet(config).to(device)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def train(
+    config: TrainConfig, train_split: Split, val_split: Split, out: Path, *, resume: bool
+) -> Iterator[EpochResult | str]:
+    """Run or go on with a training; yields a line of progress now and then, and each epoch.
+
+    ``out`` gets checkpoint.pt, log.csv and best.pt (the averaged weights of the best epoch).
+
+    Raises
+    ------
+    ValueError
+        If the images do not fill one batch, or the checkpoint is not of this config.
+    """
+    per_epoch = len(train_split) // config.batch_size
+    if per_epoch == 0:
+        msg = f"{len(train_split)} images do not fill one batch of {config.batch_size}"
+        raise ValueError(msg)
+    device = train_split.inputs.device
+    run = Training(config, out, device)
+    out.mkdir(parents=True, exist_ok=True)
+    if resume:
+        run.resume()
+    steps = per_epoch * config.epochs
+    saved = began = time.monotonic()
+    while run.step < steps:
+        epoch, place = divmod(run.step, per_epoch)
+        order = draw_order(train_split, config, epoch)
+        for batch in range(place, per_epoch):
+            rows = order[batch * config.batch_size : (batch + 1) * config.batch_size]
+            run.loss_sum += run.train_step(train_split, rows, steps)
+            if time.monotonic() - saved > config.checkpoint_every_seconds:
+                run.save()
+                saved = time.monotonic()
+                loss = run.loss_sum / (batch + 1)
+                yield f"epoch {epoch + 1}/{config.epochs} {batch + 1}/{per_epoch} loss {loss:.3f}"
+        result = _finish_epoch(run, val_split, per_epoch, time.monotonic() - began)
+        began = time.monotonic()
+        yield result
+
+
+def _finish_epoch(run: Training, val_split: Split, per_epoch: int, seconds: float) -> EpochResult:
+    """Score the averaged weights, keep them if they are the best yet, write log and checkpoint."""
+    network = run.averaged()
+    logits = predict_split(network, val_split)
+    mad = (expected_months(logits)[0] - val_split.months).abs().mean().item()
+    sex = (logits[:, AGE_CLASSES:].argmax(1) == val_split.sex).float().mean().item()
+    best = min((row.val_mad_months for row in run.curve), default=math.inf)
+    epoch = run.step // per_epoch
+    result = EpochResult(epoch, round(seconds, 1), run.loss_sum / per_epoch, mad, sex)
+    run.curve.append(result)
+    run.loss_sum = 0.0
+    if mad < best:
+        torch.save(network.state_dict(), run.out / "best.pt")
+    run.save()
+    _write_log(run.out / "log.csv", run.curve)
+    return result
+
+
+def _write_log(path: Path, curve: list[EpochResult]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(asdict(curve[0])))
+        writer.writeheader()
+        writer.writerows([_rounded(row) for row in curve])
+
+
+def _rounded(row: EpochResult) -> dict[str, Any]:
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(row).items()}
