@@ -73,7 +73,7 @@ class Broker:
     def depth(self, queue: Queue) -> int | None:
         """Return how many ids wait in a queue; None where the broker is away."""
         try:
-            return int(self._client.llen(queue))  # type: ignore[arg-type]
+            return int(self._client.llen(queue))
         except BROKER_ERRORS:
             return None
 

@@ -333,8 +333,12 @@ def demo(
     image: Annotated[
         Path | None, typer.Option(help="Your own picture or DICOM file; else a phantom is drawn.")
     ] = None,
-    sex: Annotated[str, typer.Option(help="M, F or unknown.")] = "F",
-    age: Annotated[float, typer.Option(help="Age in years.", min=0, max=20)] = 10.5,
+    sex: Annotated[
+        str | None, typer.Option(help="M, F or unknown; for a DICOM file its header decides.")
+    ] = None,
+    age: Annotated[
+        float | None, typer.Option(help="Age in years at the radiograph.", min=0, max=20)
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for what comes out.")] = Path("var/demo"),
 ) -> None:
     """Run the whole node once on one radiograph and show what a radiologist would get."""

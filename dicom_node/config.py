@@ -50,7 +50,7 @@ class _Section(BaseModel):
 
 
 class NodeSection(_Section):
-    """This node as an application entity.
+    """The node as an application entity.
 
     Attributes
     ----------

@@ -235,9 +235,9 @@ class Database:
         self.backend = parsed.get_backend_name()
         if self.backend == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = create_engine(
-            url, pool_pre_ping=self.backend != "sqlite", hide_parameters=True
-        )
+        # hide_parameters: an error must not carry a row's values into a log.
+        networked = self.backend != "sqlite"
+        self.engine = create_engine(url, pool_pre_ping=networked, hide_parameters=True)
         if self.backend == "sqlite":
             _prepare_sqlite(self.engine)
 

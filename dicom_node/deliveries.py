@@ -20,6 +20,9 @@ from dicom_node.states import (
     job_state_for,
 )
 
+WARNING = 0xB000
+"""Stored, with a warning: Bxxx (PS3.4 B.2.3)."""
+
 
 def create(session: Session, job_id: int, destinations: Iterable[str]) -> list[int]:
     """Insert a waiting delivery for each destination and return their ids."""
@@ -35,19 +38,19 @@ def create(session: Session, job_id: int, destinations: Iterable[str]) -> list[i
         )
         session.add(row)
         session.flush()
-        _record(session, row, None, DeliveryState.WAITING, jobs.NODE, None)
+        _record(session, row, (None, DeliveryState.WAITING), jobs.NODE, None)
         ids.append(row.id)
     return ids
 
 
-def _record(  # noqa: PLR0913 - one event has this many parts
+def _record(
     session: Session,
     row: DeliveryRow,
-    source: DeliveryState | None,
-    target: DeliveryState,
+    moved: tuple[DeliveryState | None, DeliveryState],
     actor: str,
     reason: str | None,
 ) -> None:
+    source, target = moved
     session.add(
         EventRow(
             job_id=row.job_id,
@@ -85,7 +88,7 @@ def move(  # noqa: PLR0913 - one move has this many parts
     if result.rowcount != 1:  # type: ignore[attr-defined]
         return False
     row = session.get_one(DeliveryRow, delivery_id)
-    _record(session, row, source, target, actor, reason)
+    _record(session, row, (source, target), actor, reason)
     return True
 
 
@@ -151,7 +154,7 @@ def unsent(session: Session, delivery_id: int) -> list[OutputRow]:
 
 def is_stored(status: int | None) -> bool:
     """Return whether a C-STORE status means that the object was kept (PS3.4 B.2.3)."""
-    return status is not None and (status == 0x0000 or 0xB000 <= status <= 0xBFFF)
+    return status is not None and (status == 0x0000 or status & 0xF000 == WARNING)
 
 
 def pause_seconds(destination: Destination, attempts: int) -> float:

@@ -68,7 +68,7 @@ def reason_to_reject(
 
 
 def _own_result(header: Dataset) -> str | None:
-    """A result that comes back must not be assessed again."""
+    """Refuse a result that comes back: it must not be assessed again."""
     equipment = _items(header, "ContributingEquipmentSequence")
     makers = {text(header, "Manufacturer"), *(text(item, "Manufacturer") for item in equipment)}
     return "this is a result of this node" if MANUFACTURER in makers else None

@@ -89,6 +89,6 @@ def text(header: Dataset, keyword: str) -> str:
 
 
 def kept(header: Dataset) -> dict[str, Any]:
-    """Return what the database keeps of a header, as text; NUL, which no database takes, left out."""
+    """Return what the database keeps of a header, as text; without NUL, which none takes."""
     values = {keyword: text(header, keyword).replace("\x00", "") for keyword in KEPT}
     return {keyword: value for keyword, value in values.items() if value}

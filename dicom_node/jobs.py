@@ -92,18 +92,18 @@ def _insert(
     )
     session.add(job)
     session.flush()
-    _record(session, job.id, None, JobState.RECEIVED, actor, reason)
+    _record(session, job.id, (None, JobState.RECEIVED), actor, reason)
     return job.id
 
 
 def _record(
     session: Session,
     job_id: int,
-    source: JobState | None,
-    target: JobState,
+    moved: tuple[JobState | None, JobState],
     actor: str,
     reason: str | None,
 ) -> None:
+    source, target = moved
     session.add(
         EventRow(
             job_id=job_id, at=now(), from_state=source, to_state=target, actor=actor, reason=reason
@@ -151,7 +151,7 @@ def move(  # noqa: PLR0913 - one move has this many parts
     result = session.execute(statement.values(changed))
     if result.rowcount != 1:  # type: ignore[attr-defined]
         return False
-    _record(session, job_id, source, target, actor, reason)
+    _record(session, job_id, (source, target), actor, reason)
     return True
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 import warnings
+from typing import TYPE_CHECKING
 
 import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 
 def configure(level: str = "INFO") -> None:
@@ -23,9 +28,22 @@ def configure(level: str = "INFO") -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            frames_without_text,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def frames_without_text(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Turn an exception into its class and where it was raised; its text may hold a header."""
+    if event_dict.pop("exc_info", None):
+        kind, _, trace = sys.exc_info()
+        event_dict["error"] = kind.__name__ if kind else "none"
+        event_dict["frames"] = [
+            f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(trace)
+        ]
+    return event_dict

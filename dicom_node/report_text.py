@@ -10,9 +10,10 @@ from dicom_node.vocabulary import RESEARCH_USE
 
 if TYPE_CHECKING:
     from dicom_node.finding import Finding
+    from dicom_node.growth import Determination
     from models.estimate import Estimate
 
-SIDES: Final = {"L": "left hand", "R": "right hand", None: "hand, side not recorded"}
+SIDES: Final = {"L": "left hand", "R": "right hand", None: "side not recorded"}
 SEXES: Final = {"M": "male", "F": "female", "unknown": "not recorded"}
 
 FLAG_PROBABILITY: Final = 0.9
@@ -37,9 +38,14 @@ class ReportLine:
 
 
 def years_and_months(age_months: float) -> str:
+    """Return an age as "10 y 4 m", to the nearest month."""
+    years, months = divmod(round(age_months), 12)
+    return f"{years} y {months} m"
+
+
+def age_words(age_months: float) -> str:
     """Return an age as "10 y 4 m (124 months)", to the nearest month."""
-    whole = round(age_months)
-    return f"{whole // 12} y {whole % 12} m ({whole} months)"
+    return f"{years_and_months(age_months)} ({round(age_months)} months)"
 
 
 def title(finding: Finding) -> str:
@@ -47,10 +53,14 @@ def title(finding: Finding) -> str:
     return f"Bone age, {SIDES[finding.laterality]}"
 
 
-def bone_age_words(estimate: Estimate) -> str:
-    """Return the bone age; where the atlas ends, as a lower bound."""
-    words = years_and_months(estimate.bone_age_months)
-    return f"at least {words}" if is_at_ceiling(estimate.bone_age_months, estimate.sex) else words
+def lower_bound_words(bone_age_months: float, sex: str) -> str:
+    """Return "at least " where the atlas of this sex ends, else nothing."""
+    return "at least " if is_at_ceiling(bone_age_months, sex) else ""
+
+
+def bone_age_words(bone_age_months: float, sex: str) -> str:
+    """Return a bone age; as a lower bound where the atlas of this sex ends."""
+    return lower_bound_words(bone_age_months, sex) + age_words(bone_age_months)
 
 
 def interval_words(estimate: Estimate) -> str:
@@ -64,7 +74,17 @@ def interval_words(estimate: Estimate) -> str:
 def headline(finding: Finding) -> str:
     """Return the answer: "Bone age 10 y 4 m (124 months), 90 % interval 108 to 139 months"."""
     estimate = finding.estimate
-    return f"Bone age {bone_age_words(estimate)}, 90 % interval {interval_words(estimate)}"
+    words = bone_age_words(estimate.bone_age_months, estimate.sex)
+    sex = ", sex not recorded" if estimate.sex == "unknown" else ""
+    return f"Bone age {words}, 90 % interval {interval_words(estimate)}{sex}"
+
+
+def determination(finding: Finding) -> Determination | None:
+    """Return what growth says; outside the table indeterminate, None for unknown sex or age."""
+    if finding.growth is not None:
+        return finding.growth.determination
+    is_known = finding.estimate.sex in BRUSH and finding.chronological_age_months is not None
+    return "indeterminate" if is_known else None
 
 
 def report_lines(finding: Finding) -> list[ReportLine]:
@@ -94,15 +114,10 @@ def _bone_age_lines(estimate: Estimate) -> list[ReportLine]:
         lines.append(ReportLine("End of atlas", f"{end} years: a lower bound", is_flag=True))
     by_sex = estimate.by_sex or {}
     lines += [
-        ReportLine(f"If {SEXES[sex]}", _at_least(months, sex)) for sex, months in by_sex.items()
+        ReportLine(f"If {SEXES[sex]}", bone_age_words(months, sex))
+        for sex, months in by_sex.items()
     ]
     return lines
-
-
-def _at_least(bone_age_months: float, sex: str) -> str:
-    """Return the bone age under one sex."""
-    words = years_and_months(bone_age_months)
-    return f"at least {words}" if is_at_ceiling(bone_age_months, sex) else words
 
 
 def _growth_lines(finding: Finding) -> list[ReportLine]:
@@ -114,18 +129,17 @@ def _growth_lines(finding: Finding) -> list[ReportLine]:
             ReportLine("Z-score", "none: the age is not recorded"),
         ]
     # An age is counted in completed months.
-    lines = [ReportLine("Chronological age", years_and_months(int(age)))]
+    lines = [ReportLine("Chronological age", age_words(int(age)))]
     growth = finding.growth
     if growth is None:
         return lines + _no_growth_lines(finding.estimate.sex)
-    population = f"mean {growth.mean_months:.1f}, SD {growth.sd_months:.1f} months"
     determination: str = growth.determination
     if determination == "indeterminate":
-        determination = "indeterminate: the interval of z crosses 2 SD"
+        determination = "indeterminate: the interval crosses 2 SD"
     return [
         *lines,
-        ReportLine("Brush reference", population),
-        ReportLine("Z-score", f"{growth.z_score:+.2f} against the Brush mean"),
+        ReportLine("Brush mean, SD", f"{growth.mean_months:.1f}, {growth.sd_months:.1f} months"),
+        ReportLine("Z-score", f"{growth.z_score:+.2f} to the Brush mean"),
         ReportLine(
             "Determination", determination, is_flag=determination in {"delayed", "advanced"}
         ),

@@ -6,12 +6,13 @@ import signal
 import socket
 import tempfile
 import threading
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from pydicom.uid import SecondaryCaptureImageStorage
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -31,8 +32,11 @@ from dicom_node.storage import Incoming, check_uid, content_hash
 from dicom_node.transfer_syntaxes import decodable_transfer_syntaxes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydicom import Dataset
-    from pynetdicom.events import Event
+    from pynetdicom.dimse_primitives import C_STORE
+    from pynetdicom.events import Event, EventHandlerType
 
     from dicom_node.config import Config
     from dicom_node.node import Node
@@ -93,7 +97,7 @@ class Listener:
     def start(self) -> ThreadedAssociationServer:
         """Listen; returns the running server."""
         section = self.node.config.node
-        handlers = [
+        handlers: list[EventHandlerType] = [
             (evt.EVT_CONN_OPEN, on_connection_open),
             (evt.EVT_REQUESTED, on_requested, [self.node.config]),
             (evt.EVT_CONN_CLOSE, on_connection_close),
@@ -131,7 +135,7 @@ class _SharedPortServer(ThreadedAssociationServer):
 
 
 def start_server(
-    ae: AE, address: tuple[str, int], handlers: list[tuple[object, ...]]
+    ae: AE, address: tuple[str, int], handlers: list[EventHandlerType]
 ) -> ThreadedAssociationServer:
     """Start an AE's server in a thread."""
     contexts = ae.supported_contexts
@@ -151,7 +155,7 @@ def on_connection_open(event: Event) -> None:
 def on_requested(event: Event, config: Config) -> None:
     """Reject an association of an unknown caller (PS3.8 9.3.4)."""
     requestor = event.assoc.requestor
-    calling = requestor.primitive.calling_ae_title.strip()
+    calling = requestor.primitive.calling_ae_title.strip() if requestor.primitive else ""
     if not caller_allowed(config, calling, requestor.address or ""):
         log.warning("association rejected: unknown caller", calling=calling)
         event.assoc.acse.send_reject(REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_AE_NOT_RECOGNISED)
@@ -179,11 +183,11 @@ def on_store(event: Event, listener: Listener) -> int:
     except StoreError as error:
         log.warning("not stored", status=f"{error.status:04X}", reason=str(error))
         return error.status
-    except (OSError, SQLAlchemyError) as error:
-        log.error("not stored", status="A700", error=type(error).__name__)
+    except (OSError, SQLAlchemyError):
+        log.exception("not stored", status="A700")
         return OutOfResourcesError.status
-    except Exception as error:  # noqa: BLE001 - the edge: anything else is a defect of ours
-        log.error("not stored", status="0110", error=type(error).__name__)
+    except Exception:  # the edge: anything else is a defect of ours
+        log.exception("not stored", status="0110")
         return PROCESSING_FAILURE
     if job_id is not None:
         listener.intake.put(job_id)
@@ -193,7 +197,7 @@ def on_store(event: Event, listener: Listener) -> int:
 def store(event: Event, node: Node) -> int | None:
     """Make one data set durable with its row; returns the new job, None for a repeat."""
     partial = Path(event.dataset_path)
-    request, peer = event.request, event.assoc.requestor
+    request, peer = cast("C_STORE", event.request), event.assoc.requestor
     calling = str(peer.ae_title).strip()
     node.storage.check_space()
     _check_class(node.config, str(request.AffectedSOPClassUID), calling)
@@ -251,6 +255,39 @@ def _check_identity(header: Dataset, sop_class_uid: str, sop_instance_uid: str) 
         raise MismatchError(msg)
     for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         check_uid(text(header, keyword))
+
+
+@contextmanager
+def receiver(folder: Path, ae_title: str) -> Iterator[int]:
+    """Run a throwaway storage SCP that writes whatever comes into a folder.
+
+    For the demonstration: an archive that keeps nothing. Yields its port, on 127.0.0.1, picked
+    by the kernel.
+    """
+
+    def keep(event: Event) -> int:
+        request = cast("C_STORE", event.request)
+        path = folder / f"{check_uid(str(request.AffectedSOPInstanceUID))}.dcm"
+        path.write_bytes(event.encoded_dataset())
+        return SUCCESS
+
+    ae = AE(ae_title)
+    ae.supported_contexts = AllStoragePresentationContexts
+    ae.add_supported_context(Verification)
+    server = start_server(
+        ae, ("127.0.0.1", 0), [(evt.EVT_C_STORE, keep), (evt.EVT_C_ECHO, on_echo)]
+    )
+    try:
+        yield server.server_address[1]
+    finally:
+        ae.shutdown()
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def listen(node: Node) -> None:

@@ -31,6 +31,9 @@ NO_CONTEXT = 0x0122
 NO_ANSWER = -1
 """Kept where the association ended before a status came."""
 
+MISMATCH = 0xA900
+"""The data set does not match the SOP class: A9xx (PS3.4 B.2.3)."""
+
 FOR_GOOD = {0x0117, 0x0122, 0x0124}
 """Invalid object instance, SOP class not supported, not authorised (PS3.7 C)."""
 
@@ -46,7 +49,7 @@ class Transfer:
 
 def is_refusal(status: int) -> bool:
     """Return whether trying again is useless: A9xx, 0117, 0122, 0124 (PS3.4 B.2.3)."""
-    return 0xA900 <= status <= 0xA9FF or status in FOR_GOOD
+    return status & 0xFF00 == MISMATCH or status in FOR_GOOD
 
 
 def _on_connection_open(event: Event) -> None:

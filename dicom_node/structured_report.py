@@ -4,10 +4,12 @@
 
     126000 Imaging Measurement Report
       language, device observer, procedure reported
-      111028 Image Library            the source, and the heatmap if there is one
+      111028 Image Library            the source
       126010 Imaging Measurements
         125007 Measurement Group      TID 1501: one hand
-          tracking, finding site, algorithm, measurements, evaluations, comment, source
+          tracking, finding site, algorithm, measurements, evaluations, source, heatmap
+      C0034375 Qualitative Evaluations
+        determination, the headline, the research-use marking
 
 Statistics of the population are siblings of the bone age, not properties of it (TID 311): a
 widespread validator takes the nested ones for errors.
@@ -47,7 +49,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 from dicom_node import vocabulary as v
 from dicom_node.growth import is_at_ceiling, reaches_ceiling
 from dicom_node.identity import stamp, tracking_uid
-from dicom_node.report_text import headline, title
+from dicom_node.report_text import determination, headline, title
 from dicom_node.source_header import complete_header, local_time, without_identity
 
 if TYPE_CHECKING:
@@ -101,10 +103,10 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     """
     header = complete_header(source)
     moment = local_time(header, finding.started_at)
-    images = [without_identity(header), *([] if heatmap is None else [heatmap])]
+    images = [without_identity(header), *_heatmaps(heatmap)]
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
-        content=_content(header, images, finding, identity),
+        content=_content(images, finding, identity, _procedures(header)),
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
@@ -119,13 +121,22 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     stamp(report, header, identity, moment)
+    report.PerformedProcedureCodeSequence = header.get("ProcedureCodeSequence", [])
     return report
 
 
+def _heatmaps(heatmap: Dataset | None) -> list[Dataset]:
+    """Return the heatmap, if there is one."""
+    return [] if heatmap is None else [heatmap]
+
+
 def _content(
-    header: Dataset, images: Sequence[Dataset], finding: Finding, identity: ResultIdentity
+    images: Sequence[Dataset],
+    finding: Finding,
+    identity: ResultIdentity,
+    procedures: Sequence[Code],
 ) -> Dataset:
-    """Return the root container of the tree (TID 1500)."""
+    """Return the root container of the tree (TID 1500); the first image is the source."""
     observer = DeviceObserverIdentifyingAttributes(
         uid=identity.device_uid,
         name=identity.station_name,
@@ -137,18 +148,23 @@ def _content(
         observation_context=ObservationContext(
             observer_device_context=ObserverContext(v.DEVICE, observer),
         ),
-        procedure_reported=_procedures(header),
-        imaging_measurements=[_measurement_group(header, finding, identity)],
+        procedure_reported=procedures,
+        imaging_measurements=[_measurement_group(images, finding, identity)],
         title=v.IMAGING_MEASUREMENT_REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(v.LANGUAGE),
     )
     # highdicom's own library wants orientation and spacing of every radiograph.
-    root.ContentSequence.insert(len(root.ContentSequence) - 1, _image_library(images))
+    root.ContentSequence.insert(len(root.ContentSequence) - 1, _image_library(images[0]))
+    root.ContentSequence.append(_summary(finding))
     return root
 
 
 def _procedures(header: Dataset) -> list[Code]:
-    """Return the procedure as the source codes it, else as an imaging procedure."""
+    """Return the procedure as the source codes it, else as an imaging procedure.
+
+    LOINC names the examination, not the procedure, and validators refuse it here (CID 100); it
+    is in PerformedProcedureCodeSequence all the same.
+    """
     codes = [
         Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
         for item in header.get("ProcedureCodeSequence", [])
@@ -157,14 +173,12 @@ def _procedures(header: Dataset) -> list[Code]:
     return codes or [v.IMAGING_PROCEDURE]
 
 
-def _image_library(images: Iterable[Dataset]) -> ContainerContentItem:
-    """Return the library (TID 1600) with one group for the images of each modality."""
+def _image_library(source: Dataset) -> ContainerContentItem:
+    """Return the library (TID 1600), which holds what was measured: the source."""
+    group = ContainerContentItem(v.IMAGE_LIBRARY_GROUP, relationship_type=CONTAINS)
+    group.ContentSequence = ContentSequence([_library_entry(source)])
     library = ContainerContentItem(v.IMAGE_LIBRARY, relationship_type=CONTAINS)
-    library.ContentSequence = ContentSequence()
-    for image in images:
-        group = ContainerContentItem(v.IMAGE_LIBRARY_GROUP, relationship_type=CONTAINS)
-        group.ContentSequence = ContentSequence([_library_entry(image)])
-        library.ContentSequence.append(group)
+    library.ContentSequence = ContentSequence([group])
     return library
 
 
@@ -173,7 +187,7 @@ def _library_entry(image: Dataset) -> ImageContentItem:
     entry = ImageContentItem(
         v.SOURCE, image.SOPClassUID, image.SOPInstanceUID, relationship_type=CONTAINS
     )
-    modality = v.MODALITIES.get(image.Modality, v.MODALITIES["OT"])
+    modality = v.MODALITIES.get(image.get("Modality"), v.MODALITIES["RG"])
     entry.ContentSequence = ContentSequence(
         [
             CodeContentItem(v.MODALITY, modality, relationship_type=ACQUISITION),
@@ -189,7 +203,7 @@ def _geometry(image: Dataset) -> list[Dataset]:
     orientation = image.get("PatientOrientation") or ()
     spacing = image.get("ImagerPixelSpacing") or image.get("PixelSpacing") or ()
     texts = zip((v.ROW_ORIENTATION, v.COLUMN_ORIENTATION), orientation, strict=False)
-    lengths = zip((v.VERTICAL_SPACING, v.HORIZONTAL_SPACING), spacing, strict=False)
+    lengths = zip((v.HORIZONTAL_SPACING, v.VERTICAL_SPACING), reversed(spacing), strict=False)
     return [
         *(TextContentItem(name, text, relationship_type=ACQUISITION) for name, text in texts),
         *_numbers(lengths, v.MILLIMETER),
@@ -206,27 +220,30 @@ def _numbers(values: Iterable[tuple[Code, Any]], unit: Code) -> list[NumContentI
 
 
 def _measurement_group(
-    header: Dataset, finding: Finding, identity: ResultIdentity
+    images: Sequence[Dataset], finding: Finding, identity: ResultIdentity
 ) -> MeasurementsAndQualitativeEvaluations:
-    """Return all that is said of one hand (TID 1501)."""
+    """Return all that is said of one hand (TID 1501); after the source come its heatmaps."""
+    source, *heatmaps = images
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=tracking_uid(header.StudyInstanceUID, finding.laterality),
+            uid=tracking_uid(source.StudyInstanceUID, finding.laterality),
             identifier=title(finding),
         ),
         finding_sites=[_hand(finding)],
         algorithm_id=_algorithm(finding, identity),
         measurements=_measurements(finding),
         qualitative_evaluations=_evaluations(finding),
-        source_images=[
-            SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID),
-        ],
+        source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
     )
-    comments = [
-        TextContentItem(v.COMMENT, text, relationship_type=CONTAINS)
-        for text in (headline(finding), v.RESEARCH_USE)
-    ]
-    group[0].ContentSequence.extend(comments)
+    group[0].ContentSequence.extend(
+        ImageContentItem(
+            v.VISUAL_EXPLANATION,
+            heatmap.SOPClassUID,
+            heatmap.SOPInstanceUID,
+            relationship_type=CONTAINS,
+        )
+        for heatmap in heatmaps
+    )
     return group
 
 
@@ -296,14 +313,36 @@ def _growth(growth: Growth) -> list[Measurement]:
 
 
 def _evaluations(finding: Finding) -> list[QualitativeEvaluation]:
-    """Return the coded statements. An image that has a finding has passed the gate."""
-    evaluations = [
-        (v.SEX_SEEN, v.SEX[finding.estimate.sex_seen]),
-        (v.QUALITY, v.QUALITY_MET),
+    """Return the coded statements on the image. What has a finding has passed the gate."""
+    return [
+        QualitativeEvaluation(v.SEX_SEEN, v.SEX[finding.estimate.sex_seen]),
+        QualitativeEvaluation(v.QUALITY, v.QUALITY_MET),
     ]
-    if finding.growth is not None:
-        evaluations.insert(0, (v.NORMALITY, v.DETERMINATION[finding.growth.determination]))
-    return [QualitativeEvaluation(name, value) for name, value in evaluations]
+
+
+def _summary(finding: Finding) -> ContainerContentItem:
+    """Return the determination and the comments (TID 1500, Qualitative Evaluations).
+
+    The headline stands among them because viewers drop the qualifier of a number: at the end of
+    the atlas it says 'at least'.
+    """
+    summary = ContainerContentItem(v.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
+    summary.ContentSequence = ContentSequence(
+        [
+            *_determination(finding),
+            TextContentItem(v.COMMENT, headline(finding), relationship_type=CONTAINS),
+            TextContentItem(v.COMMENT, v.RESEARCH_USE, relationship_type=CONTAINS),
+        ],
+    )
+    return summary
+
+
+def _determination(finding: Finding) -> list[CodeContentItem]:
+    """Return delayed, normal, advanced or indeterminate, where sex and age are known."""
+    word = determination(finding)
+    if word is None:
+        return []
+    return [CodeContentItem(v.NORMALITY, v.DETERMINATION[word], relationship_type=CONTAINS)]
 
 
 def _requests(header: Dataset) -> list[Dataset]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -60,7 +60,7 @@ def sweep_once(node: Node) -> dict[str, int]:
 def _enqueue_lost(
     node: Node,
     queue: Queue,
-    lost: Callable[[Session, object, int], list[int]],
+    lost: Callable[[Session, datetime, int], list[int]],
     mark: Callable[[Session, list[int]], None],
 ) -> int:
     """Enqueue again what waits in the database and seems not to wait in the broker.
@@ -120,7 +120,7 @@ def sweep(node: Node) -> None:
             node.beat("sweep")
             if any(done.values()):
                 log.info("swept", **done)
-        except (SQLAlchemyError, OSError) as error:
-            log.error("sweep failed", error=type(error).__name__)
+        except (SQLAlchemyError, OSError):
+            log.exception("sweep failed")
         if stop.wait(node.config.leases.sweep_seconds):
             return

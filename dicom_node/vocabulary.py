@@ -91,9 +91,8 @@ MODALITIES: Final = {
     "CR": Code("CR", "DCM", "Computed Radiography"),
     "DX": Code("DX", "DCM", "Digital Radiography"),
     "RG": Code("RG", "DCM", "Radiographic imaging"),
-    "OT": Code("OT", "DCM", "Other Modality"),
 }
-"""CID 29, for the modalities that a source or a heatmap can have; others are named OT."""
+"""CID 29, for the modalities that a source can have; any other is named RG."""
 
 # --- Measurement ---------------------------------------------------------------------------
 
@@ -122,6 +121,7 @@ BONE_AGE_BY_SEX: Final = {
 OUT_OF_RANGE: Final = Code("114009", "DCM", "Value out of range")
 """Numeric value qualifier (CID 42) of a value that the end of the atlas cuts off."""
 
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 NORMALITY: Final = Code("121402", "DCM", "Normality")
 DETERMINATION: Final = {
     "normal": Code("17621005", "SCT", "Normal"),

@@ -1,0 +1,203 @@
+"""Power cuts, absent peers and hostile callers: every job still ends, once."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import pydicom
+import pytest
+from dicom_node.radiograph import wrap_radiograph
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dsutils import encode
+
+from models.phantom import draw_phantom
+from tests.nodes import MODALITY, destination, running_node
+from tests.peers import free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pydicom import Dataset
+    from pynetdicom.association import Association
+
+    from tests.nodes import RunningNode
+    from tests.peers import Dcmtk, Orthanc
+
+
+def _phantom(**options: Any) -> Dataset:  # noqa: ANN401 - of wrap_radiograph
+    """Return a small phantom as a DX image."""
+    picture = draw_phantom("F", 120, height_px=768, width_px=576)
+    return wrap_radiograph(picture / 4095, sex="F", age_months=120, **options)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Return six radiographs of different children."""
+    first = _phantom()
+    paths = []
+    for number in range(6):
+        dataset = first.copy()
+        for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+            setattr(dataset, keyword, pydicom.uid.generate_uid(prefix=None))
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        path = tmp_path / f"{number}.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        paths.append(path)
+    return paths
+
+
+@contextmanager
+def _half_sent(node: RunningNode, file: Path) -> Iterator[Association]:
+    """Open an association and send the first half of a C-STORE."""
+    dataset = pydicom.dcmread(file)
+    ae = AE(MODALITY)
+    ae.add_requested_context(dataset.SOPClassUID, ExplicitVRLittleEndian)
+    association = ae.associate("127.0.0.1", node.port, ae_title="BONEAGE")
+    assert association.is_established
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID = dataset.SOPClassUID
+    request.AffectedSOPInstanceUID = dataset.SOPInstanceUID
+    encoded = encode(dataset, is_implicit_vr=False, is_little_endian=True)
+    assert encoded is not None
+    request.DataSet = BytesIO(encoded)
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    pdus = list(message.encode_msg(1, 16382))
+    for pdu in pdus[: len(pdus) // 2]:
+        association.dul.send_pdu(pdu)
+    wait_until(lambda: _half_files(node), 30, "a half-received file")
+    yield association
+
+
+def _half_files(node: RunningNode) -> list[Path]:
+    """Return what lies in the folder of half-received files."""
+    return list((node.config.data_directory / "partial").rglob("*.dcm"))
+
+
+def _each_sent_once(node: RunningNode, orthanc: Orthanc, files: list[Path]) -> None:
+    """Check that every file became one job that was reported once and sent once."""
+    jobs = node.wait_for("sent", len(files))
+    assert len(node.jobs()) == len(files)
+    for job in jobs:
+        events = node.show(job["id"])["events"]
+        moves = [event["to"] for event in events if event["delivery"] is None]
+        assert (moves.count("reported"), moves.count("sent")) == (1, 1)
+    assert len(orthanc.instances()) == 2 * len(files)
+
+
+def test_worker_killed_during_assessment(
+    tmp_path: Path, dcmtk: Dcmtk, orthanc: Orthanc, files: list[Path]
+) -> None:
+    pacs = destination("PACS", orthanc.ae_title, orthanc.port)
+    with running_node(tmp_path, dcmtk, destinations=[pacs]) as node:
+        node.store(files)
+        node.wait_for("running", 1)
+        node.kill("assess-1")
+        _each_sent_once(node, orthanc, files)
+        events = [event for job in node.jobs() for event in node.show(job["id"])["events"]]
+        assert "the worker's lease ran out" in {event["reason"] for event in events}
+
+
+def test_listener_killed_during_reception(
+    tmp_path: Path, dcmtk: Dcmtk, orthanc: Orthanc, files: list[Path]
+) -> None:
+    pacs = destination("PACS", orthanc.ae_title, orthanc.port)
+    with running_node(tmp_path, dcmtk, destinations=[pacs]) as node:
+        with _half_sent(node, files[0]) as association:
+            node.kill("listen-1")
+            association.abort()
+        wait_until(lambda: dcmtk.echoscu(node.port).returncode == 0, 60, "the listener again")
+        node.store(files)
+        _each_sent_once(node, orthanc, files)
+        assert _half_files(node) == []
+
+
+def test_broker_killed_with_a_full_queue(
+    tmp_path: Path, dcmtk: Dcmtk, orthanc: Orthanc, files: list[Path]
+) -> None:
+    pacs = destination("PACS", orthanc.ae_title, orthanc.port)
+    with running_node(tmp_path, dcmtk, destinations=[pacs]) as node:
+        node.store(files)
+        node.wait_for("queued", 2)
+        node.kill("broker")
+        _each_sent_once(node, orthanc, files)
+
+
+def test_whole_node_killed_and_started_again(
+    tmp_path: Path, dcmtk: Dcmtk, orthanc: Orthanc, files: list[Path]
+) -> None:
+    pacs = destination("PACS", orthanc.ae_title, orthanc.port)
+    with running_node(tmp_path, dcmtk, destinations=[pacs]) as node:
+        node.store(files)
+        node.peer.process.kill()
+        node.peer.process.wait()
+    with running_node(tmp_path, dcmtk, destinations=[pacs]) as node:
+        _each_sent_once(node, orthanc, files)
+
+
+def test_aborted_association_leaves_no_half_file(
+    tmp_path: Path, dcmtk: Dcmtk, files: list[Path]
+) -> None:
+    with running_node(tmp_path, dcmtk) as node:
+        with _half_sent(node, files[0]) as association:
+            association.abort()
+        wait_until(lambda: not _half_files(node), 30, "the half file to be removed")
+        assert node.jobs() == []
+
+
+def test_archive_away_then_back(tmp_path: Path, dcmtk: Dcmtk, files: list[Path]) -> None:
+    port = free_port()
+    away = destination("PACS", "ARCHIVE", port, retries=100)
+    with running_node(tmp_path, dcmtk, destinations=[away]) as node:
+        node.store(files[:1])
+        (job,) = node.wait_for("reported", 1)
+
+        def postponed() -> bool:
+            (sent,) = node.show(job["id"])["destinations"]
+            return sent["state"] == "waiting" and bool(sent["reason"])
+
+        wait_until(postponed, 60, "the first attempt to fail")
+        with dcmtk.storescp(ae_title="ARCHIVE", port=port) as archive:
+            node.wait_for("sent", 1)
+            assert len(archive.wait_for_files(2)) == 2
+
+
+def test_archive_that_never_answers_ends_exhausted_and_is_retried(
+    tmp_path: Path, dcmtk: Dcmtk, files: list[Path]
+) -> None:
+    port = free_port()
+    away = destination("PACS", "ARCHIVE", port, retries=1)
+    with running_node(tmp_path, dcmtk, destinations=[away]) as node:
+        node.store(files[:1])
+        (job,) = node.wait_for("failed", 1)
+        assert job["destinations"][0]["state"] == "exhausted"
+        assert job["reason"] == "not delivered to PACS"
+        with dcmtk.storescp(ae_title="ARCHIVE", port=port):
+            retried = node.command("retry", str(job["id"]))
+            assert retried.returncode == 0, retried.stderr
+            node.wait_for("sent", 1)
+
+
+def test_full_disk_is_said_and_nothing_is_promised(
+    tmp_path: Path, dcmtk: Dcmtk, files: list[Path]
+) -> None:
+    with running_node(tmp_path, dcmtk, storage={"reserve_megabytes": 10**9}) as node:
+        sent = dcmtk.storescu(files[:1], node.port)
+        assert "A700" in sent.stdout + sent.stderr or "OutOfResources" in sent.stdout + sent.stderr
+        assert node.jobs() == []
+
+
+def test_unknown_caller_and_wrong_name_are_rejected(tmp_path: Path, dcmtk: Dcmtk) -> None:
+    with running_node(tmp_path, dcmtk) as node:
+        stranger = dcmtk.echoscu(node.port, calling="STRANGER")
+        assert stranger.returncode != 0
+        assert "Calling AE Title Not Recognized" in stranger.stdout + stranger.stderr
+        misnamed = dcmtk.echoscu(node.port, called="OTHER")
+        assert "Called AE Title Not Recognized" in misnamed.stdout + misnamed.stderr
