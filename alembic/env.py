@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from alembic import context
 from sqlalchemy import text
 
-from alembic import context
 from dicom_node.config import config_path, load_config
 from dicom_node.db import Database, StateColumn, Table, UtcDateTime
 

@@ -7,7 +7,6 @@ Revises:
 from __future__ import annotations
 
 import sqlalchemy as sa
-
 from alembic import op
 
 revision = "0001"
@@ -18,7 +17,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Move to this revision."""
-
     op.create_table(
         "heartbeat",
         sa.Column("owner", sa.String(length=128), nullable=False),
@@ -161,7 +159,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Move back from this revision."""
-
     op.drop_table("transfer")
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_event_job_id"))

@@ -1,0 +1,79 @@
+# Everything that this project does by hand or in CI. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# make migrations: a database of its own, made and thrown away
+SCRATCH := var/migrations
+# make test ARGS="-k storescu": more of pytest's options
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup peers demo run test coverage validate lint format types contracts migrations check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## make .venv and install everything into it (PYTHON=python3.12 chooses one)
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is not Python 3.11 or newer. Name one: make setup PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv module. On Debian: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt scripts/install_torch.sh | $(PY)
+	scripts/install_torch.sh $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[test,dev]'
+	@touch $@
+
+peers: ## install what the tests talk to: dcmtk, orthanc, redis, postgresql, java, chromium
+	scripts/install_peers.sh
+
+demo: setup ## one radiograph from C-STORE to report (IMAGE=hand.png SEX=F AGE=10.5), in var/demo
+	$(PY) -m dicom_node demo --out var/demo $(if $(IMAGE),--image '$(IMAGE)') \
+	  $(if $(SEX),--sex '$(SEX)') $(if $(AGE),--age '$(AGE)')
+
+run: setup ## the node in the foreground, as config.yaml says; Ctrl-C stops it
+	$(PY) -m dicom_node serve
+
+test: setup ## all tests (ARGS="-k storescu" for some)
+	scripts/install_peers.sh --throwaway
+	$(PY) -m pytest $(ARGS)
+
+coverage: setup ## all tests, with what lines and branches they reach
+	$(PY) -m pytest --cov --cov-report=term $(ARGS)
+
+validate: setup ## every encoding past every external validator
+	VALIDATE_ALL=1 $(PY) -m pytest -m validate $(ARGS)
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## let ruff repair and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+contracts: setup ## who may import whom
+	$(BIN)/lint-imports --config setup.cfg
+
+migrations: setup ## fail when a table has no migration
+	@rm -rf $(SCRATCH) && mkdir -p $(SCRATCH)
+	@echo 'data_directory: .' >$(SCRATCH)/config.yaml
+	DICOM_NODE_CONFIG=$(SCRATCH)/config.yaml $(BIN)/alembic -c setup.cfg upgrade head
+	DICOM_NODE_CONFIG=$(SCRATCH)/config.yaml $(BIN)/alembic -c setup.cfg check
+
+check: lint types contracts migrations ## all of these four
+
+clean: ## remove .venv and what the tools leave behind; var/ stays
+	rm -rf $(VENV) build *.egg-info .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+	  .import_linter_cache .hypothesis $(SCRATCH)
+	find . -name __pycache__ -type d -not -path './var/*' -exec rm -rf {} +
