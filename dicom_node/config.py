@@ -6,9 +6,11 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydicom.datadict import tag_for_keyword
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -38,15 +40,27 @@ def _pattern(value: str) -> str:
     return value
 
 
+def _keyword(value: str) -> str:
+    """Check a DICOM keyword: one that is misspelt would never match anything (PS3.6)."""
+    if tag_for_keyword(value) is None:
+        msg = "not a DICOM keyword"
+        raise ValueError(msg)
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+Keyword = Annotated[str, AfterValidator(_keyword)]
+Host = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+"""At most a day."""
 
 
 class _Section(BaseModel):
     """A part of the file: frozen, no unknown keys, no silent conversions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class NodeSection(_Section):
@@ -67,7 +81,7 @@ class NodeSection(_Section):
     """
 
     ae_title: AETitle = "BONEAGE"
-    host: str = "0.0.0.0"  # noqa: S104 - a modality calls from another machine
+    host: Host = "0.0.0.0"  # noqa: S104 - a modality calls from another machine
     port: Port = 11112
     max_associations: int = Field(default=25, ge=1)
     listeners: int = Field(default=1, ge=1, le=16)
@@ -107,7 +121,7 @@ class Caller(_Section):
     """A peer that may open an association: its AE title and, if given, its address."""
 
     ae_title: AETitle
-    host: str | None = None
+    host: Host | None = None
 
 
 class Destination(_Section):
@@ -129,11 +143,11 @@ class Destination(_Section):
 
     name: str = Field(min_length=1, max_length=64)
     ae_title: AETitle
-    host: str
+    host: Host
     port: Port
-    timeout_seconds: float = Field(default=30, gt=0)
-    retry_first_seconds: float = Field(default=30, gt=0)
-    retry_most_seconds: float = Field(default=600, gt=0)
+    timeout_seconds: Seconds = 30
+    retry_first_seconds: Seconds = 30
+    retry_most_seconds: Seconds = 600
     retries: int = Field(default=10, ge=0)
 
 
@@ -156,7 +170,7 @@ class Route(_Section):
 
     name: str
     calling_ae_titles: list[AETitle] = []
-    match: dict[str, Pattern] = {}
+    match: dict[Keyword, Pattern] = {}
     accept_secondary_capture: bool = False
     destinations: list[str]
 
@@ -209,7 +223,7 @@ class InferenceSection(_Section):
         CPU threads of each; 0 leaves it to torch.
     """
 
-    device: str = "auto"
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")
     weights: str = "default"
     workers: int = Field(default=1, ge=0)
     threads: int = Field(default=1, ge=0)
@@ -218,7 +232,7 @@ class InferenceSection(_Section):
 class WorklistSection(_Section):
     """Where the worklist page is served."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8000
 
 
@@ -315,7 +329,10 @@ class Config(_Section):
             return f"redis+socket://{self.broker_socket}"
         if self.broker.password_env:
             secret = _secret(self.broker.password_env, "broker.password_env")
-            return self.broker.url.replace("://", f"://:{secret}@", 1)
+            parts = urlsplit(self.broker.url)
+            user, _, host = parts.netloc.rpartition("@")
+            netloc = f"{user.partition(':')[0]}:{quote(secret, safe='')}@{host}"
+            return parts._replace(netloc=netloc).geturl()
         return self.broker.url
 
     @property
@@ -338,6 +355,23 @@ def config_path(given: Path | None) -> Path:
     return given or Path(os.environ.get(ENVIRONMENT_VARIABLE) or DEFAULT_FILE)
 
 
+MERGE_TAG = "tag:yaml.org,2002:merge"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its silent rule that of two equal keys the last one holds."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping; a key that stands twice is an error."""
+        plain = [key for key, _ in node.value if key.tag != MERGE_TAG]
+        keys = [self.construct_object(key, deep=True) for key in plain]
+        twice = [key for key in keys if keys.count(key) > 1]
+        if twice:
+            msg = f"the key {twice[0]!r} stands twice"
+            raise yaml.constructor.ConstructorError(None, None, msg, node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
 def load_config(path: Path) -> Config:
     """Read and check a configuration file.
 
@@ -349,26 +383,51 @@ def load_config(path: Path) -> Config:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    # ValueError: not UTF-8, or a date or number that YAML reads and Python has not.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         msg = f"{path}: {' '.join(str(error).split())}"
         raise ConfigError(msg) from error
-    if not isinstance(values or {}, dict):
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
         msg = f"{path}: not a mapping of keys"
         raise ConfigError(msg)
     try:
-        config = Config.model_validate(values or {})
+        config = Config.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explained(path, error)) from error
-    directory = (path.resolve().parent / config.data_directory).resolve()
+    return _placed(config, path)
+
+
+def _placed(config: Config, path: Path) -> Config:
+    """Take relative paths as relative to the configuration file, and check what they name."""
+    folder = path.resolve().parent
+    directory = (folder / config.data_directory).resolve()
+    there = next(place for place in (directory, *directory.parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        msg = f"{path}: data_directory: not a folder that can be written to: {there}"
+        raise ConfigError(msg)
     config = config.model_copy(
-        update={"data_directory": directory, "inference": _placed(config.inference, path)}
+        update={
+            "data_directory": directory,
+            "inference": _placed_weights(config.inference, path),
+            "database": _placed_database(config.database, folder),
+        }
     )
     _check_urls(config)
     return config
 
 
-def _placed(inference: InferenceSection, path: Path) -> InferenceSection:
+def _placed_database(database: DatabaseSection, folder: Path) -> DatabaseSection:
+    """Take the path in a SQLite URL as relative to the configuration file."""
+    if not database.url.startswith("sqlite:///"):
+        return database
+    file = folder / database.url.removeprefix("sqlite:///")
+    return database.model_copy(update={"url": f"sqlite:///{file}"})
+
+
+def _placed_weights(inference: InferenceSection, path: Path) -> InferenceSection:
     """Take a path of weights as relative to the configuration file."""
     if not inference.weights.endswith(".safetensors"):
         return inference
@@ -381,23 +440,41 @@ def _placed(inference: InferenceSection, path: Path) -> InferenceSection:
 
 def _check_urls(config: Config) -> None:
     """Check what pydantic cannot: the URLs, and that a socket's path fits."""
-    try:
-        backend = make_url(config.database_url).get_backend_name()
-    except ArgumentError as error:
-        msg = "database.url: not a database URL"
-        raise ConfigError(msg) from error
-    if backend not in {"sqlite", "postgresql"}:
-        msg = f"database.url: {backend} is not supported; use sqlite or postgresql+psycopg"
-        raise ConfigError(msg)
-    if not re.match(r"rediss?://|redis\+socket://", config.broker_url):
-        msg = "broker.url: neither 'embedded' nor redis://…"
-        raise ConfigError(msg)
+    _check_database_url(config)
+    _check_broker_url(config)
     if config.broker.url == "embedded" and len(str(config.broker_socket)) > SOCKET_PATH_LIMIT:
         msg = (
             f"data_directory: its path is too long for the embedded broker's socket "
             f"({len(str(config.broker_socket))} characters, at most {SOCKET_PATH_LIMIT}); "
             "choose a shorter one or name a broker.url"
         )
+        raise ConfigError(msg)
+
+
+def _check_database_url(config: Config) -> None:
+    """Check that the database is one that all processes can share, by a driver that is here."""
+    try:
+        url = make_url(config.database_url)
+    except (ArgumentError, ValueError):  # from None: their text repeats the URL
+        msg = "database.url: not a database URL"
+        raise ConfigError(msg) from None
+    if url.drivername not in {"sqlite", "postgresql+psycopg"}:
+        msg = f"database.url: {url.drivername} is not supported; use sqlite or postgresql+psycopg"
+        raise ConfigError(msg)
+    if not url.database or ":memory:" in url.database:
+        msg = "database.url: names no database, or one that its processes cannot share"
+        raise ConfigError(msg)
+
+
+def _check_broker_url(config: Config) -> None:
+    """Check the form of the broker's URL."""
+    try:
+        parts = urlsplit(config.broker_url)
+        good = parts.scheme in {"redis", "rediss", "redis+socket"} and parts.port != 0
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        msg = "broker.url: neither 'embedded' nor redis://host:port/number"
         raise ConfigError(msg)
 
 
@@ -414,6 +491,7 @@ def _explained(path: Path, error: ValidationError) -> str:
 def describe(config: Config) -> dict[str, Any]:
     """Return the configuration as ``check-config`` shows it, passwords hidden."""
     values = config.model_dump(mode="json")
-    values["database"]["url"] = make_url(config.database_url).render_as_string(hide_password=True)
-    values["broker"]["url"] = re.sub(r"://[^@/]*@", "://***@", config.broker_url)
+    url = make_url(config.database_url).difference_update_query(["password"])
+    values["database"]["url"] = url.render_as_string(hide_password=True)
+    values["broker"]["url"] = re.sub(r"://.*@", "://***@", config.broker_url)
     return values

@@ -52,9 +52,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give the zone back."""
+        """Give the zone back; PostgreSQL answers in the zone of its server."""
         del dialect
-        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
 
 
 class StateColumn(TypeDecorator[Any]):

@@ -96,14 +96,13 @@ def _body_part(header: Dataset, rules: EligibilitySection) -> str | None:
     """Check the body part; where it says too little, the texts must name a hand."""
     part = text(header, "BodyPartExamined").upper()
     regions = " ".join(_meanings(header, "AnatomicRegionSequence"))
-    pattern = re.compile(rules.hand_pattern, re.IGNORECASE)
-    if pattern.search(part) or pattern.search(regions):
+    if _found(rules.hand_pattern, part) or _found(rules.hand_pattern, regions):
         return None
     if part not in {value.upper() for value in rules.unspecific_body_parts}:
         return f"body part {part}, not a hand"
     if regions:
         return f"anatomic region {regions}, not a hand"
-    if any(pattern.search(words) for words in _texts(header)):
+    if any(_found(rules.hand_pattern, words) for words in _texts(header)):
         return None
     named = f"body part {part}" if part else "no body part"
     return f"{named}, and no description that names a hand or bone age"
@@ -111,21 +110,19 @@ def _body_part(header: Dataset, rules: EligibilitySection) -> str | None:
 
 def _view(header: Dataset, rules: EligibilitySection) -> str | None:
     """Check the projection, and texts that speak of another examination."""
-    pattern = re.compile(rules.exclude_pattern, re.IGNORECASE)
     view = text(header, "ViewPosition").upper()
-    if view in {"LL", "RL", "LLD", "RLD", "LLO", "RLO"} or pattern.search(view):
+    if view in {"LL", "RL", "LLD", "RLD", "LLO", "RLO"} or _found(rules.exclude_pattern, view):
         return f"view {view}, not postero-anterior"
     for words in _texts(header):
-        found = pattern.search(words)
-        if found:
+        if found := _found(rules.exclude_pattern, words):
             return f"the description says {found.group(0).lower()!r}"
     return None
 
 
 def _form(header: Dataset, rules: EligibilitySection) -> str | None:
     """Check that it is one frame of a usable size."""
-    frames = text(header, "NumberOfFrames")
-    if frames not in {"", "0", "1"}:
+    frames = _number(header, "NumberOfFrames")
+    if frames > 1:
         return f"{frames} frames, not a single image"
     rows, columns = (_number(header, keyword) for keyword in ("Rows", "Columns"))
     if not rows or not columns:
@@ -143,10 +140,20 @@ def _age(header: Dataset, rules: EligibilitySection) -> str | None:
     return None
 
 
+def _found(pattern: str, words: str) -> re.Match[str] | None:
+    """Return where a pattern is found; ``HAND_PA`` is two words, though not to Python."""
+    for form in (words, words.replace("_", " ")):
+        if match := re.search(pattern, form, re.IGNORECASE):
+            return match
+    return None
+
+
 def _number(header: Dataset, keyword: str) -> int:
     """Return a whole number, 0 where there is none."""
-    value = text(header, keyword)
-    return int(value) if value.isdigit() else 0
+    try:
+        return int(text(header, keyword))
+    except ValueError:
+        return 0
 
 
 def _items(header: Dataset, keyword: str) -> list[Dataset]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pydicom
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from dicom_node.errors import UnreadableError
 
@@ -43,6 +45,8 @@ KEPT = (
 
 UNREADABLE = (
     InvalidDicomError,
+    BytesLengthException,
+    ArithmeticError,
     EOFError,
     OSError,
     ValueError,
@@ -54,8 +58,12 @@ UNREADABLE = (
     LookupError,
     RecursionError,
     struct.error,
+    zlib.error,
 )
 """What pydicom raises on damaged files."""
+
+CONTROLS = dict.fromkeys((*range(0x20), 0x7F), " ")
+"""PostgreSQL takes no NUL, a terminal obeys an ESC, and a line of a log ends at a line feed."""
 
 
 def read_header(path: Path) -> Dataset:
@@ -64,12 +72,17 @@ def read_header(path: Path) -> Dataset:
     Raises
     ------
     UnreadableError
-        If it is no DICOM file or its header is damaged.
+        If it is no DICOM file, its header is damaged, or it is not there.
+    OSError
+        If the disk fails or files run out: that says nothing about the file.
     """
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True)
         header.decode()
     except UNREADABLE as error:
+        # pydicom's own OSError, on a damaged sequence, carries no number.
+        if isinstance(error, OSError) and error.errno not in {None, errno.ENOENT}:
+            raise
         msg = f"the header cannot be parsed ({type(error).__name__})"
         raise UnreadableError(msg) from error
     return header
@@ -79,16 +92,15 @@ def text(header: Dataset, keyword: str) -> str:
     """Return an attribute as one line of text, empty where it is missing or cannot be read."""
     try:
         value = header.get(keyword)
+        if value is None:
+            return ""
+        parts = value if isinstance(value, pydicom.multival.MultiValue) else [value]
+        return "\\".join(str(part).translate(CONTROLS).strip() for part in parts)
     except UNREADABLE:
         return ""
-    if value is None:
-        return ""
-    if isinstance(value, pydicom.multival.MultiValue):
-        return "\\".join(str(part) for part in value)
-    return str(value).strip()
 
 
 def kept(header: Dataset) -> dict[str, Any]:
-    """Return what the database keeps of a header, as text; without NUL, which none takes."""
-    values = {keyword: text(header, keyword).replace("\x00", "") for keyword in KEPT}
+    """Return what the database keeps of a header, as text."""
+    values = {keyword: text(header, keyword) for keyword in KEPT}
     return {keyword: value for keyword, value in values.items() if value}

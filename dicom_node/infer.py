@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dicom_node.errors import PixelsError
+from dicom_node.errors import ConfigError, PixelsError
 from dicom_node.finding import Finding
 from dicom_node.growth import assess_growth
 from dicom_node.pixels import read_picture_pixels
 from dicom_node.source_header import chronological_age_months, laterality, recorded_sex
 from models.tjnet.estimator import Estimator, UnusablePictureError
+from models.tjnet.weights import WeightsError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,12 +28,16 @@ def load_estimator(section: InferenceSection) -> Estimator:
 
     Raises
     ------
-    WeightsError
+    ConfigError
         If the weights cannot be loaded.
     """
     if section.threads:
         torch.set_num_threads(section.threads)
-    return Estimator(section.weights, section.device)
+    try:
+        return Estimator(section.weights, section.device)
+    except WeightsError as error:
+        msg = f"inference.weights: {error}"
+        raise ConfigError(msg) from error
 
 
 def find(estimator: Estimator, source: Dataset) -> tuple[npt.NDArray[np.float32], Finding]:

@@ -10,12 +10,15 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from dicom_node.db import EventRow, InstanceRow, JobRow, now
+from dicom_node.db import EventRow, InstanceRow, JobRow, OutputRow, now
 from dicom_node.errors import NoSuchJobError, NotAllowedError
 from dicom_node.states import JOB_MOVES, JobState, check_job_move
 
 NODE = "node"
 """The actor of moves that no person asked for."""
+
+LARGEST_ID = 2**31 - 1
+"""PostgreSQL's INTEGER; a larger number names no job, and the database would refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,7 @@ def free_expired(session: Session, attempts: int) -> list[int]:
         JobRow.state == JobState.RUNNING, JobRow.lease_until < now()
     )
     queued = []
-    for row in session.execute(expired).all():
+    for row in session.execute(expired.order_by(JobRow.id)).all():
         if row.attempts >= attempts:
             reason = f"the worker died {row.attempts} times while assessing this radiograph"
             target = JobState.FAILED
@@ -210,18 +213,34 @@ def mark_enqueued(session: Session, job_ids: list[int]) -> None:
     session.execute(update(JobRow).where(JobRow.id.in_(job_ids)).values(enqueued_at=now()))
 
 
-def lost(session: Session, before: datetime, limit: int) -> list[int]:
-    """Return queued jobs that were not handed to the broker since ``before``, oldest first."""
-    waiting = (
-        select(JobRow.id)
-        .where(
-            JobRow.state == JobState.QUEUED,
-            (JobRow.enqueued_at.is_(None)) | (JobRow.enqueued_at < before),
-        )
-        .order_by(JobRow.id)
-        .limit(limit)
+def lost(session: Session, before: datetime, depth: int, limit: int) -> list[int]:
+    """Return queued jobs that seem not to wait in the broker.
+
+    Parameters
+    ----------
+    session : Session
+        A reading transaction.
+    before : datetime
+        A job handed over since then is taken to be in the broker.
+    depth : int
+        How many ids wait in the broker.
+    limit : int
+        At most so many of either kind.
+
+    Returns
+    -------
+    list of int
+        Every job that was never handed over; then the oldest of those that were, as many as
+        the broker lacks.
+    """
+    queued = select(JobRow.id).where(JobRow.state == JobState.QUEUED).order_by(JobRow.id)
+    never = session.scalars(queued.where(JobRow.enqueued_at.is_(None)).limit(limit)).all()
+    handed = select(func.count()).where(
+        JobRow.state == JobState.QUEUED, JobRow.enqueued_at.is_not(None)
     )
-    return list(session.scalars(waiting))
+    lacking = min(limit, max(0, session.scalars(handed).one() - depth))
+    oldest = session.scalars(queued.where(JobRow.enqueued_at < before).limit(lacking)).all()
+    return [*never, *oldest]
 
 
 def get(session: Session, job_id: int) -> JobRow:
@@ -232,7 +251,7 @@ def get(session: Session, job_id: int) -> JobRow:
     NoSuchJobError
         If there is none.
     """
-    job = session.get(JobRow, job_id)
+    job = session.get(JobRow, job_id) if 0 < job_id <= LARGEST_ID else None
     if job is None:
         msg = f"no job {job_id}"
         raise NoSuchJobError(msg)
@@ -270,9 +289,13 @@ def change(
     NoSuchJobError
         If there is no such job.
     NotAllowedError
-        If the job's state does not allow it.
+        If the job's state does not allow it, or if it is to be assessed again though it has
+        results: these are sent again, or the job is run again as another.
     """
     source = get(session, job_id).state
+    if (source, target) == (JobState.FAILED, JobState.QUEUED) and _has_results(session, job_id):
+        msg = f"job {job_id} has results: send them again, or re-run it"
+        raise NotAllowedError(msg)
     allowed = target in JOB_MOVES[source]
     values = {"enqueued_at": None, "attempts": 0} if target == JobState.QUEUED else None
     if not allowed or not move(
@@ -280,3 +303,9 @@ def change(
     ):
         msg = f"job {job_id} is {source}: it cannot become {target}"
         raise NotAllowedError(msg)
+
+
+def _has_results(session: Session, job_id: int) -> bool:
+    """Return whether the job was assessed."""
+    made = session.scalars(select(OutputRow.id).where(OutputRow.job_id == job_id).limit(1))
+    return made.first() is not None

@@ -153,6 +153,9 @@ def _transfer(
                 again = f"{output.kind.upper()}: {transfer.reason}"
     except PeerError as error:
         again = str(error)
+    except Exception as error:  # the edge: ours to fix, tried again and in the end given up
+        log.exception("sending failed", delivery=delivery_id)
+        again = f"sending failed: {type(error).__name__}"
     if again:
         return DeliveryState.WAITING, again
     if refused:

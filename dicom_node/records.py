@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from dicom_node.states import JobState
 
+IDS_AT_ONCE = 1000
+"""SQLite takes 32 766 parameters in one statement, PostgreSQL 65 535."""
+
 
 def list_jobs(
     session: Session, state: JobState | None = None, *, limit: int = 1000, before: int | None = None
@@ -46,10 +49,11 @@ def list_jobs(
 def _destinations(session: Session, job_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
     """Return each job's deliveries in short."""
     found: dict[int, list[dict[str, Any]]] = {}
-    query = select(DeliveryRow).where(DeliveryRow.job_id.in_(job_ids)).order_by(DeliveryRow.id)
-    for row in session.scalars(query):
-        entry = {"name": row.destination, "state": str(row.state), "reason": row.reason}
-        found.setdefault(row.job_id, []).append(entry)
+    for start in range(0, len(job_ids), IDS_AT_ONCE):
+        some = DeliveryRow.job_id.in_(job_ids[start : start + IDS_AT_ONCE])
+        for row in session.scalars(select(DeliveryRow).where(some).order_by(DeliveryRow.id)):
+            entry = {"name": row.destination, "state": str(row.state), "reason": row.reason}
+            found.setdefault(row.job_id, []).append(entry)
     return found
 
 

@@ -103,13 +103,10 @@ def _overlaid(
     picture: npt.NDArray[np.floating], heatmap: npt.NDArray[np.floating], size_px: tuple[int, int]
 ) -> Image.Image:
     """Return the radiograph in gray with the heatmap blended over it, (width, height) large."""
-    low, high = np.percentile(picture, PERCENTILES)
-    gray = (_resized(picture, size_px) - low) / max(high - low, np.finfo(np.float32).tiny)
-    gray = np.clip(gray, 0.0, 1.0)[..., np.newaxis] * 255
-    heat = np.clip(_resized(heatmap, size_px), 0.0, 1.0)
-    opacity = OPACITY * heat[..., np.newaxis]
-    blended = gray * (1 - opacity) + _ramp(heat) * opacity
-    return Image.fromarray(np.rint(blended).astype(np.uint8))
+    resized = _resized(picture, size_px)
+    low, high = np.percentile(resized, PERCENTILES)
+    gray = (resized - low) / max(high - low, np.finfo(np.float32).tiny)
+    return _blended(_as_bytes(gray), _as_bytes(_resized(heatmap, size_px)))
 
 
 def _resized(values: npt.NDArray[np.floating], size_px: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -120,11 +117,26 @@ def _resized(values: npt.NDArray[np.floating], size_px: tuple[int, int]) -> npt.
     return np.asarray(image, dtype=np.float32)
 
 
-def _ramp(heat: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the colour of each heat in [0, 1], along a new last axis of 3."""
-    stops, colours = zip(*RAMP, strict=True)
-    channels = [np.interp(heat, stops, channel) for channel in zip(*colours, strict=True)]
-    return np.stack(channels, axis=-1)
+def _as_bytes(values: npt.NDArray[np.floating]) -> Image.Image:
+    """Return a field in [0, 1] as an 8-bit image; bicubic values beyond are cut."""
+    return Image.fromarray(np.rint(np.clip(values, 0.0, 1.0) * 255).astype(np.uint8))
+
+
+def _blended(gray: Image.Image, heat: Image.Image) -> Image.Image:
+    """Return the colours of the heat over the gray, the denser the more heat there is."""
+    tinted = heat.copy()
+    tinted.putpalette(_palette().tobytes())
+    density = heat.point([round(OPACITY * level) for level in range(256)])
+    return Image.composite(tinted.convert("RGB"), gray.convert("RGB"), density)
+
+
+def _palette() -> npt.NDArray[np.uint8]:
+    """Return the colour of each of 256 levels of heat, (256, 3)."""
+    levels = np.linspace(0.0, 1.0, 256)
+    stops = [stop for stop, _ in RAMP]
+    colours = np.asarray([colour for _, colour in RAMP], dtype=np.float64)
+    channels = [np.interp(levels, stops, colours[:, channel]) for channel in range(3)]
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
 def _panel(finding: Finding, unit_px: float, *, height_px: int) -> Image.Image:
@@ -184,10 +196,9 @@ class _Pen:
         """Draw the colours of the heatmap as they look over mid-gray bone."""
         self._write(words, BODY, FAINT, MARGIN)
         width, height = (round(side * self.unit_px) for side in (PANEL - 2 * MARGIN, 12))
-        heat = np.broadcast_to(np.linspace(0.0, 1.0, width), (max(1, height), width))
-        bar = 128 * (1 - OPACITY * heat[..., np.newaxis]) + _ramp(heat) * OPACITY * heat[..., None]
-        corner = (round(MARGIN * self.unit_px), round(self.y))
-        self.image.paste(Image.fromarray(np.rint(bar).astype(np.uint8)), corner)
+        heat = Image.linear_gradient("L").rotate(90).resize((width, max(1, height)))
+        bar = _blended(Image.new("L", heat.size, 128), heat)
+        self.image.paste(bar, (round(MARGIN * self.unit_px), round(self.y)))
         self.y += 16 * self.unit_px
         font, right = self._font(SMALL), (PANEL - MARGIN) * self.unit_px
         self.draw.text((MARGIN * self.unit_px, self.y), "little", FAINT, font)
@@ -195,9 +206,17 @@ class _Pen:
         self.y += LEADING * SMALL * self.unit_px
 
     def _font(self, size: float) -> ImageFont.FreeTypeFont:
-        """Return Pillow's own scalable font; it has Latin letters only."""
+        """Return Pillow's own scalable font; it has Latin letters only.
+
+        Raises
+        ------
+        TypeError
+            If this Pillow was built without FreeType.
+        """
         font = ImageFont.load_default(size * self.unit_px)
-        assert isinstance(font, ImageFont.FreeTypeFont)
+        if not isinstance(font, ImageFont.FreeTypeFont):
+            msg = "Pillow has no FreeType support: text cannot be drawn to size"
+            raise TypeError(msg)
         return font
 
     def _write(self, words: str, size: float, colour: Colour, left: float) -> None:

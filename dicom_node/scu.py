@@ -14,7 +14,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from dicom_node.errors import PeerError
+from dicom_node.errors import PeerError, UnreadableError
+from dicom_node.header import UNREADABLE
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -114,8 +115,12 @@ def store(ae_title: str, destination: Destination, paths: Sequence[Path]) -> Ite
     ------
     PeerError
         If no association comes about.
+    UnreadableError
+        If one of the files cannot be read; then none is sent.
     """
-    files = [(path, pydicom.dcmread(path)) for path in paths]
+    if not paths:
+        return
+    files = [(path, _read(path)) for path in paths]
     ae = AE(ae_title)
     for context in _contexts([dataset for _, dataset in files]):
         ae.add_requested_context(*context)
@@ -126,6 +131,17 @@ def store(ae_title: str, destination: Destination, paths: Sequence[Path]) -> Ite
     finally:
         if association.is_established:
             association.release()
+
+
+def _read(path: Path) -> Dataset:
+    """Read a file that is to be sent."""
+    try:
+        dataset = pydicom.dcmread(path)
+        _contexts([dataset])
+    except UNREADABLE as error:
+        msg = f"{path}: cannot be sent ({type(error).__name__})"
+        raise UnreadableError(msg) from error
+    return dataset
 
 
 def _contexts(datasets: list[Dataset]) -> list[tuple[str, list[str]]]:
@@ -147,6 +163,8 @@ def _store_one(association: Association, path: Path, dataset: Dataset) -> Transf
         answer = association.send_c_store(dataset)
     except ValueError:
         return Transfer(path, NO_CONTEXT, "the peer does not accept this kind of object")
+    except RuntimeError:  # it ended just now
+        return Transfer(path, NO_ANSWER, "the association ended before this object was sent")
     status = answer.get("Status")
     if status is None:
         return Transfer(path, NO_ANSWER, "no answer: timed out, or the association was aborted")

@@ -2,7 +2,8 @@
 
 Headers of computed radiography are often incomplete: type 2 attributes are missing, dates are
 malformed, the sex is ``U``. highdicom raises on those, so results are made from `complete_header`
-only. Nothing here logs or warns: an invalid value may be a name or a birth date.
+only. Values are read without pydicom's validation, whose warnings quote what is invalid: it may
+be a birth date.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from datetime import date, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from pydicom.config import RAISE, disable_value_validation
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import validate_value
+
+from dicom_node.header import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +39,9 @@ AGE_DATES: Final = (
 
 MONTHS_IN: Final = {"D": 12 / 365.2425, "W": 12 * 7 / 365.2425, "M": 1.0, "Y": 12.0}
 """Months in each unit of an age string (VR AS), by the mean Gregorian year."""
+
+OFFSET: Final = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)")
+"""A time zone (PS3.3 C.12.1.1.8)."""
 
 TYPE_2: Final = (
     "PatientName",
@@ -149,6 +155,8 @@ def complete_header(source: Dataset) -> Dataset:
     for keyword in TYPE_2:
         if keyword not in header:
             header.add(_element(keyword, ""))
+    if not OFFSET.fullmatch(_text(header, "TimezoneOffsetFromUTC")):
+        header.pop("TimezoneOffsetFromUTC", None)
     sex = recorded_sex(source)
     header.PatientSex = sex if sex in {"M", "F"} else _other_sex(source)
     return header
@@ -218,7 +226,7 @@ def local_time(header: Dataset, moment: datetime) -> datetime:
 
     TimezoneOffsetFromUTC where the header has it (PS3.3 C.12.1.1.8), else that of this machine.
     """
-    offset = re.fullmatch(r"([+-])(\d{2})(\d{2})", _text(header, "TimezoneOffsetFromUTC"))
+    offset = OFFSET.fullmatch(_text(header, "TimezoneOffsetFromUTC"))
     if not offset:
         return moment.astimezone()
     distance = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
@@ -230,21 +238,28 @@ def _copy(source: Dataset, keywords: Iterable[str]) -> Dataset:
     copy = Dataset()
     with disable_value_validation():
         for keyword in keywords:
-            if keyword in source:
-                element = _sound(source[keyword])
-                if element is not None:
-                    copy.add(element)
+            element = _sound(source, keyword)
+            if element is not None:
+                copy.add(element)
     return copy
 
 
-def _sound(element: DataElement) -> DataElement | None:
+def _sound(dataset: Dataset, keyword: str) -> DataElement | None:
     """Return a copy that can be written in UTF-8, or None for a value that its VR forbids."""
-    if element.VR == "SQ":
-        return _sound_sequence(element)
+    try:
+        element = dataset[keyword]
+        return _sound_sequence(element) if element.VR == "SQ" else _sound_value(element)
+    except UNREADABLE:
+        return None
+
+
+def _sound_value(element: DataElement) -> DataElement | None:
+    """Return an element that holds no sequence."""
+    vr = dictionary_VR(element.keyword)
     if element.is_empty:
-        return _element(element.keyword, "")
-    values = [_plain(value, element.VR) for value in _values(element)]
-    if element.VR not in TEXT_VRS and not all(_is_valid(element.VR, value) for value in values):
+        return _element(element.keyword, "") if vr in TEXT_VRS else None
+    values = [_plain(value, vr) for value in _values(element)]
+    if vr not in TEXT_VRS and not all(_is_valid(vr, value) for value in values):
         return None
     return _element(element.keyword, values if len(values) > 1 else values[0])
 
@@ -254,11 +269,8 @@ def _sound_sequence(element: DataElement) -> DataElement | None:
     needed = NEEDED_IN_ITEM.get(element.keyword, ())
     items = []
     for item in element.value:
-        copy = Dataset()
-        for child in item:
-            sound = None if child.tag.is_private or not child.keyword else _sound(child)
-            if sound is not None and child.keyword != "SpecificCharacterSet":
-                copy.add(sound)
+        keywords = [keyword_for_tag(tag) for tag in item.keys()]  # noqa: SIM118 - tags, unread
+        copy = _copy(item, [word for word in keywords if word not in {"", "SpecificCharacterSet"}])
         if copy and all(copy.get(keyword) for keyword in needed):
             items.append(copy)
     return _element(element.keyword, items) if items else None
@@ -277,7 +289,10 @@ def _values(element: DataElement) -> list[Any]:
 
 def _plain(value: object, vr: str) -> object:
     """Return a value without its encoding, and dates and times without ACR-NEMA's separators."""
-    if isinstance(value, (int, float)) and vr in {"US", "SS", "UL", "SL", "FL", "FD"}:
+    if isinstance(value, bytes):
+        msg = "an element of text holds bytes"
+        raise TypeError(msg)
+    if isinstance(value, int) and vr == "US":
         return value
     text = str(value)
     if vr == "DA":
@@ -293,6 +308,9 @@ def _is_valid(vr: str, value: object) -> bool:
         return False
     if vr == "DA" and _day(str(value)) is None:
         return False
+    if vr == "UI":
+        # Old modalities write components with leading zeros, and archives match on them.
+        return re.fullmatch(r"[0-9.]{1,64}", str(value)) is not None
     try:
         validate_value(vr, value, RAISE)
     except ValueError:
@@ -307,15 +325,21 @@ def _other_sex(source: Dataset) -> str:
 
 def _first(dataset: Dataset, keyword: str) -> Dataset:
     """Return the first item of a sequence, or an empty one."""
-    items = dataset.get(keyword)
+    try:
+        items = dataset.get(keyword)
+    except UNREADABLE:
+        return Dataset()
     return items[0] if items else Dataset()
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
     """Return the first value as text without blanks around it; "" where there is none."""
-    with disable_value_validation():
-        value = dataset.get(keyword)
-    if isinstance(value, (MultiValue, list)):
+    try:
+        with disable_value_validation():
+            value = dataset.get(keyword)
+    except UNREADABLE:
+        return ""
+    if isinstance(value, MultiValue):
         value = value[0] if value else None
     return "" if value is None else str(value).strip(" \0")
 

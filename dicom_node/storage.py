@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import shutil
-import struct
 import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -54,11 +53,15 @@ def content_hash(path: Path) -> str:
 
     The rest of the file meta information is the receiver's, not the sender's, and is left
     out: the same data set received by a later version of this node is the same instance.
+
+    Raises
+    ------
+    ValueError
+        If the file is cut short within its file meta information.
     """
     with path.open("rb") as file:
         head = file.read(META_OFFSET)
-        (length,) = struct.unpack("<I", head[-4:])
-        meta = file.read(length)
+        meta = file.read(int.from_bytes(head[-4:], "little"))
         digest = hashlib.sha256(_transfer_syntax(meta))
         while block := file.read(HASH_BLOCK):
             digest.update(block)
@@ -68,7 +71,7 @@ def content_hash(path: Path) -> str:
 def _transfer_syntax(meta: bytes) -> bytes:
     """Return the value of (0002,0010) in the file meta information, explicit VR (PS3.10 7.1)."""
     start = meta.index(b"\x02\x00\x10\x00UI") + 6
-    (length,) = struct.unpack("<H", meta[start : start + 2])
+    length = int.from_bytes(meta[start : start + 2], "little")
     return meta[start + 2 : start + 2 + length]
 
 
@@ -89,8 +92,10 @@ class Storage:
         self.received = root / "received"
         self.results = root / "results"
         self.partial = root / "partial"
+        self._durable: set[Path] = set()
         for folder in (self.received, self.results, self.partial):
             folder.mkdir(parents=True, exist_ok=True)
+        _sync(root)
 
     def check_space(self) -> None:
         """Raise `OutOfResourcesError` where the disk is nearly full."""
@@ -147,10 +152,15 @@ class Storage:
         return str(target.relative_to(self.root)), sha256
 
     def _publish(self, partial: Path, target: Path) -> None:
-        """Sync, rename, sync the folder; a new folder is synced into its own."""
-        if not target.parent.exists():
+        """Sync, rename, sync the folder; the folder itself is once synced into its own.
+
+        That a folder is there does not mean that it is on the disk: who made it may not have
+        come to sync it.
+        """
+        if target.parent not in self._durable:
             target.parent.mkdir(exist_ok=True)
             _sync(target.parent.parent)
+            self._durable.add(target.parent)
         _sync(partial)
         partial.replace(target)
         _sync(target.parent)
@@ -163,10 +173,14 @@ class Incoming:
     """
 
     def __init__(self, storage: Storage) -> None:
-        self.folder = storage.partial / f"listener-{uuid.uuid4().hex}"
-        self.folder.mkdir()
-        self._lock: IO[bytes] = (self.folder / "lock").open("wb")
+        name = uuid.uuid4().hex
+        self.folder = storage.partial / f"listener-{name}"
+        # It gets its name when it is locked: another listener might take it for a dead one's.
+        nameless = storage.partial / f"new-{name}"
+        nameless.mkdir()
+        self._lock: IO[bytes] = (nameless / "lock").open("wb")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        nameless.rename(self.folder)
         for other in storage.partial.glob("listener-*"):
             if other != self.folder:
                 _clear_if_dead(other)

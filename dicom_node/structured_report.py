@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 from highdicom.sr import (
     AlgorithmIdentification,
     CodeContentItem,
+    CodedConcept,
     Comprehensive3DSR,
     ComprehensiveSR,
     ContainerContentItem,
+    ContentItem,
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
     FindingSite,
@@ -59,13 +61,16 @@ if TYPE_CHECKING:
     from dicom_node.growth import Growth
     from dicom_node.identity import ReferencedInstance, ResultIdentity
 
-SOP_CLASSES: Final = {
+SOP_CLASSES: Final[dict[str, type[Comprehensive3DSR | ComprehensiveSR]]] = {
     Comprehensive3DSRStorage: Comprehensive3DSR,
     ComprehensiveSRStorage: ComprehensiveSR,
 }
 
 CONTAINS: Final = RelationshipTypeValues.CONTAINS
 ACQUISITION: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
+
+LONGEST_MEANING: Final = 64
+"""Characters of a code meaning (VR LO); highdicom raises on more."""
 
 
 def build_structured_report(  # noqa: PLR0913 - one object, from all that it is made of
@@ -146,12 +151,14 @@ def _content(
     )
     (root,) = MeasurementReport(
         observation_context=ObservationContext(
-            observer_device_context=ObserverContext(v.DEVICE, observer),
+            observer_device_context=ObserverContext(CodedConcept.from_code(v.DEVICE), observer),
         ),
         procedure_reported=procedures,
         imaging_measurements=[_measurement_group(images, finding, identity)],
         title=v.IMAGING_MEASUREMENT_REPORT,
-        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(v.LANGUAGE),
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
+            CodedConcept.from_code(v.LANGUAGE)
+        ),
     )
     # highdicom's own library wants orientation and spacing of every radiograph.
     root.ContentSequence.insert(len(root.ContentSequence) - 1, _image_library(images[0]))
@@ -168,7 +175,9 @@ def _procedures(header: Dataset) -> list[Code]:
     codes = [
         Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
         for item in header.get("ProcedureCodeSequence", [])
-        if "CodeValue" in item and item.CodingSchemeDesignator != "LN"
+        if item.CodingSchemeDesignator != "LN"
+        and "CodeValue" in item
+        and len(item.CodeMeaning) <= LONGEST_MEANING
     ]
     return codes or [v.IMAGING_PROCEDURE]
 
@@ -198,7 +207,7 @@ def _library_entry(image: Dataset) -> ImageContentItem:
     return entry
 
 
-def _geometry(image: Dataset) -> list[Dataset]:
+def _geometry(image: Dataset) -> list[ContentItem]:
     """Return orientation and spacing, as far as the header has them."""
     orientation = image.get("PatientOrientation") or ()
     spacing = image.get("ImagerPixelSpacing") or image.get("PixelSpacing") or ()
@@ -355,14 +364,16 @@ def _requests(header: Dataset) -> list[Dataset]:
 def _request(header: Dataset, order: Dataset) -> Dataset:
     """Return one order; its type 2 attributes are there, if empty."""
     item = Dataset()
-    item.StudyInstanceUID = header.StudyInstanceUID
-    item.ReferencedStudySequence = []
-    item.AccessionNumber = order.get("AccessionNumber") or header.AccessionNumber
+    item.AccessionNumber = ""
     item.PlacerOrderNumberImagingServiceRequest = ""
     item.FillerOrderNumberImagingServiceRequest = ""
-    item.RequestedProcedureID = order.get("RequestedProcedureID", "")
-    item.RequestedProcedureDescription = order.get("RequestedProcedureDescription", "")
-    item.RequestedProcedureCodeSequence = order.get("RequestedProcedureCodeSequence", [])
+    item.RequestedProcedureID = ""
+    item.RequestedProcedureDescription = ""
+    item.RequestedProcedureCodeSequence = []
+    for known in (header, order):
+        item.update({e.tag: e for e in known if e.tag in item and not e.is_empty})
+    item.StudyInstanceUID = header.StudyInstanceUID
+    item.ReferencedStudySequence = []
     return item
 
 

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 HEALTHY_SECONDS = 60.0
-"""A part that ran so long starts again without a pause."""
+"""A part that ran so long starts again after the first pause."""
 
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.2

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -38,15 +40,14 @@ def sweep_once(node: Node) -> dict[str, int]:
         How many jobs or deliveries each repair touched; for the log and the tests.
     """
     leases = node.config.leases
-    for job_id in (received := intake.unadmitted(node)):
-        intake.admit(node, job_id)
+    admitted = sum(_admitted(node, job_id) for job_id in intake.unadmitted(node))
     with node.database.write() as session:
         freed = jobs.free_expired(session, leases.attempts)
         freed_deliveries = deliveries.free_expired(session)
         released = _release_held(node, session)
         _forget_heartbeats(session)
     return {
-        "admitted": len(received),
+        "admitted": admitted,
         "jobs_freed": len(freed),
         "deliveries_freed": len(freed_deliveries),
         "deliveries_released": released,
@@ -57,24 +58,35 @@ def sweep_once(node: Node) -> dict[str, int]:
     }
 
 
+def _admitted(node: Node, job_id: int) -> bool:
+    """Admit one received job; one that cannot be must not keep the rest from being repaired."""
+    try:
+        intake.admit(node, job_id)
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("not admitted", job=job_id, error=type(error).__name__)
+        return False
+    return True
+
+
 def _enqueue_lost(
     node: Node,
     queue: Queue,
-    lost: Callable[[Session, datetime, int], list[int]],
+    lost: Callable[[Session, datetime, int, int], list[int]],
     mark: Callable[[Session, list[int]], None],
 ) -> int:
     """Enqueue again what waits in the database and seems not to wait in the broker.
 
     Only as many ids as the broker lacks are handed over, so a long queue does not grow with
-    each sweep. An id too many does no harm: it finds nothing left to claim.
+    each sweep. An id too many does no harm: it finds nothing left to claim. The first that the
+    broker does not take ends it: the broker went away in between.
     """
     depth = node.broker.depth(queue)
     if depth is None:
         return 0
     before = now() - timedelta(seconds=node.config.leases.sweep_seconds)
     with node.database.read() as session:
-        ids = lost(session, before, BATCH)
-    handed = [item for item in ids[: max(0, len(ids) - depth)] if node.broker.enqueue(queue, item)]
+        ids = lost(session, before, depth, BATCH)
+    handed = list(itertools.takewhile(partial(node.broker.enqueue, queue), ids))
     if handed:
         with node.database.write() as session:
             mark(session, handed)

@@ -140,6 +140,8 @@ QUALITY_MET: Final = Code("111237", "DCM", "Usable - Meets the quality control s
 # --- Secondary capture ---------------------------------------------------------------------
 
 SOURCE_OF_PROCESSING: Final = Code("121322", "DCM", "Source image for image processing operation")
+PREDECESSOR: Final = Code("PREDECESSOR", SCHEME, "Result that this one replaces")
+"""PS3.16 has predecessors of other kinds only: uncompressed, lossy, temporal."""
 VISUAL_EXPLANATION: Final = Code("130401", "DCM", "Visual explanation")
 
 # --- Units ---------------------------------------------------------------------------------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 import structlog
+from celery.platforms import SecurityWarning
 from celery.signals import worker_shutting_down
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import pipeline
+from dicom_node.node import process_name
 
 if TYPE_CHECKING:
     from dicom_node.broker import Queue
@@ -42,7 +45,7 @@ def _serve_assess(node: Node) -> None:
     def assess(job_id: int) -> None:
         pipeline.assess(node, estimator, job_id)
 
-    _run(node, "assess", f"{estimator.device} {estimator.weights.version}", ["--pool=solo"])
+    _run(node, "assess", f"{estimator.device} {estimator.weights.version}", "solo", 1)
 
 
 def _serve_send(node: Node) -> None:
@@ -52,18 +55,28 @@ def _serve_send(node: Node) -> None:
     def send(delivery_id: int) -> None:
         pipeline.send(node, delivery_id)
 
-    _run(node, "send", "", ["--pool=threads", f"--concurrency={SENDERS}"])
+    _run(node, "send", "", "threads", SENDERS)
 
 
-def _run(node: Node, queue: Queue, detail: str, options: list[str]) -> None:
+def _run(node: Node, queue: Queue, detail: str, pool: str, concurrency: int) -> None:
     """Run Celery's worker in this process."""
     stop = threading.Event()
     worker_shutting_down.connect(lambda **_: stop.set(), weak=False)
     threading.Thread(target=_beat, args=(node, queue, detail, stop), daemon=True).start()
-    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=WARNING"]
-    node.broker.app.worker_main(
-        ["worker", f"--queues={queue}", f"--hostname={queue}-%h-{id(node)}", *quiet, *options]
+    # Root is what a container runs as; tasks are JSON, so the warning does not apply.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    worker = node.broker.app.Worker(
+        queues=[queue],
+        hostname=process_name(queue),
+        pool=pool,
+        concurrency=concurrency,
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
     )
+    worker.start()
 
 
 def _beat(node: Node, queue: Queue, detail: str, stop: threading.Event) -> None:

@@ -19,7 +19,13 @@ from models.tjnet.estimator import HIGHEST_MONTHS, LOWEST_MONTHS
 from models.tjnet.evaluate import Score, summarise
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, TJNet, TJNetConfig, expected_months
 from models.tjnet.preprocess import LEVELS, PERCENTILES
-from models.tjnet.spread import FOLDS, NOMINAL_COVERAGE, cross_fitted_factors, fit_spread
+from models.tjnet.spread import (
+    FOLDS,
+    NOMINAL_COVERAGE,
+    Spread,
+    cross_fitted_factors,
+    fit_spread,
+)
 from models.tjnet.train import Split, predict_split, read_checkpoint
 
 if TYPE_CHECKING:
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 UNKNOWN = len(SEX_INPUTS) - 1
 SPLIT_RULE = "column split of the labels file: a fixed division by a hash of the id"
 SPREAD_FIT = (
-    f"on the val split, recorded sex given: interval_factor is the split-conformal "
+    f"on the val split, by itself for the unknown sex: interval_factor is the split-conformal "
     f"{NOMINAL_COVERAGE:.0%} quantile of |error| / softmax SD with the finite-sample correction, "
     f"sd_factor the root mean square of error / softmax SD"
 )
@@ -169,46 +175,45 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
     }
 
 
-def measure(network: TJNet, split: Split) -> tuple[dict[str, Any], dict[str, float]]:
+def measure(network: TJNet, split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the errors on a split and the spread fitted on it.
 
-    The intervals that are measured are cross-fitted; those that ship are fitted on all of it.
-    With the sex hidden, the same factors are held against the errors of the "unknown" input.
+    Both are given for the recorded sex and, as ``unknown_sex``, for the "unknown" input, whose
+    errors are larger than its softmax admits. The intervals that are measured are cross-fitted;
+    the factors that ship are fitted on the whole split.
     """
-    mean, deviation, seen = _decode(predict_split(network, split))
-    error = mean - split.months.cpu().numpy()
-    factors = cross_fitted_factors(error, deviation)
-    measured = summarise(_scores(split, mean, deviation * factors, seen))
     hidden = Split(split.inputs, torch.full_like(split.sex, UNKNOWN), split.months)
-    mean, hidden_deviation, seen = _decode(predict_split(network, hidden))
-    unknown = summarise(_scores(split, mean, hidden_deviation * factors, seen))
-    for summary in (measured, unknown):
-        # The batched path has no gate: nothing is refused, and nothing is claimed of it.
-        del summary["n_refused"], summary["accepted"]
-    del unknown["by_age_months"]
-    fitted = fit_spread(error, deviation)
-    return {"on": MEASURED_ON, **measured, "unknown_sex": unknown}, asdict(fitted)
+    measured, spread = _measure(split, predict_split(network, split))
+    unknown, unknown_spread = _measure(split, predict_split(network, hidden))
+    return (
+        {"on": MEASURED_ON, **measured, "unknown_sex": unknown},
+        {**asdict(spread), "unknown_sex": asdict(unknown_spread)},
+    )
 
 
-def _decode(
-    logits: Tensor,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return (N,) months, softmax SDs, and indices of the sex seen."""
+def _measure(split: Split, logits: Tensor) -> tuple[dict[str, Any], Spread]:
+    """Return the errors of a split's logits and the spread fitted on them."""
     mean, deviation = (value.double().cpu().numpy() for value in expected_months(logits))
-    return mean, deviation, logits[:, AGE_CLASSES:].argmax(dim=1).cpu().numpy()
+    seen = logits[:, AGE_CLASSES:].argmax(dim=1).tolist()
+    error = mean - split.months.cpu().numpy()
+    half_width = deviation * cross_fitted_factors(error, deviation)
+    summary = summarise(_scores(split, mean, half_width, seen))
+    # The batched path has no gate: nothing is refused, and nothing is claimed of it.
+    del summary["n_refused"], summary["accepted"]
+    return summary, fit_spread(error, deviation)
 
 
 def _scores(
     split: Split,
     mean: npt.NDArray[np.float64],
     half_width: npt.NDArray[np.float64],
-    seen: npt.NDArray[np.int64],
+    seen: list[int],
 ) -> list[Score]:
     """Return the scores of a split's images."""
     sexes, readings = split.sex.tolist(), split.months.tolist()
     low = np.maximum(LOWEST_MONTHS, mean - half_width).tolist()
     high = np.minimum(HIGHEST_MONTHS, mean + half_width).tolist()
-    rows = zip(sexes, readings, mean.tolist(), low, high, seen.tolist(), strict=True)
+    rows = zip(sexes, readings, mean.tolist(), low, high, seen, strict=True)
     return [
         Score(
             label=Label(str(index), SEX_INPUTS[sex], reading, ""),

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import math
+import struct
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow's readers raise on damaged files."""
 
 
 class UnreadablePictureError(ValueError):
@@ -157,7 +169,7 @@ def decode_picture(encoded: bytes | Path) -> npt.NDArray[np.float32]:
     """
     try:
         return _decode(encoded)
-    except (OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         # Pillow's own message names the file object; its class says enough.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else None
         msg = reason or f"no readable picture ({type(error).__name__})"

@@ -12,7 +12,8 @@ from torch import Tensor
 from models.estimate import Estimate
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
 from models.tjnet.preprocess import to_input
-from models.tjnet.weights import Weights, load_weights
+from models.tjnet.spread import Spread
+from models.tjnet.weights import Weights, WeightsError, load_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +52,20 @@ def choose_device(device: str) -> torch.device:
     return chosen
 
 
+def _spreads(weights: Weights) -> tuple[Spread, Spread]:
+    """Return the card's spread for a recorded sex, and that for the "unknown" input."""
+    try:
+        recorded = weights.card["spread"]
+        unknown = recorded.get("unknown_sex", recorded)
+        return (
+            Spread(float(recorded["sd_factor"]), float(recorded["interval_factor"])),
+            Spread(float(unknown["sd_factor"]), float(unknown["interval_factor"])),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        msg = f"the card of {weights.version} has no spread: {error}"
+        raise WeightsError(msg) from error
+
+
 def _refusal(picture: npt.NDArray[np.generic], levels: npt.NDArray[np.uint8]) -> str | None:
     """Return why a picture can carry no estimate, or None."""
     if min(picture.shape) < MINIMUM_SIDE_PX:
@@ -73,7 +88,7 @@ class Estimator:
     Raises
     ------
     WeightsError
-        If the weights cannot be loaded.
+        If the weights cannot be loaded or their card has no spread.
     ValueError
         If there is no such device here.
     """
@@ -81,6 +96,7 @@ class Estimator:
     def __init__(self, weights: str | Path = "default", device: str = "auto") -> None:
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
+        self.spread, self.spread_unknown_sex = _spreads(self.weights)
         self.network = self.weights.network.to(self.device)
         for parameter in self.network.parameters():
             parameter.requires_grad = False
@@ -164,13 +180,13 @@ class Estimator:
     ) -> Estimate:
         """Decode the logits and scale the spread as the card says."""
         mean, spread = (value.item() for value in expected_months(logits))
-        fitted = self.weights.card["spread"]
-        half = spread * fitted["interval_factor"]
+        fitted = self.spread_unknown_sex if sex == "unknown" else self.spread
+        half = spread * fitted.interval_factor
         seen = logits[0, AGE_CLASSES:].float().softmax(dim=0)
         index = int(seen.argmax())
         return Estimate(
             bone_age_months=mean,
-            sd_months=spread * fitted["sd_factor"],
+            sd_months=spread * fitted.sd_factor,
             interval_months=(max(LOWEST_MONTHS, mean - half), min(HIGHEST_MONTHS, mean + half)),
             sex=sex,
             by_sex=by_sex,

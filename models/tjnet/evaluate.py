@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from models.tjnet.estimator import Estimator
 
 RESAMPLES = 2000
+LARGEST_BLOCK = 1_000_000
+"""Resampled rows held at once: 8 MB of indices."""
+
 SEED = 0
 CONFIDENCE_PERCENTILES = (2.5, 97.5)
 AGE_BANDS_MONTHS = {
@@ -159,9 +162,10 @@ def _measures(scores: Sequence[Score]) -> dict[str, Any]:
 def _bootstrap(values: npt.NDArray[np.floating]) -> list[float]:
     """Return the percentile interval of the mean over resampled images, by a fixed seed."""
     generator = np.random.default_rng(SEED)
-    means = [
-        values[generator.integers(0, len(values), len(values))].mean() for _ in range(RESAMPLES)
-    ]
+    block = max(1, LARGEST_BLOCK // len(values))
+    sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
+    drawn = (generator.integers(0, len(values), (size, len(values))) for size in sizes)
+    means = np.concatenate([values[rows].mean(axis=1) for rows in drawn])
     return [_rounded(bound) for bound in np.percentile(means, CONFIDENCE_PERCENTILES)]
 
 

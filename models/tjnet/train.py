@@ -6,6 +6,7 @@ import csv
 import math
 import pickle
 import time
+import zipfile
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -196,11 +197,16 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     ------
     ValueError
         If the file is no checkpoint.
+    FileNotFoundError
+        If there is no such file.
     """
+    msg = f"{path} is no checkpoint"
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(msg)
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        msg = f"{path} is no checkpoint: {type(error).__name__}"
+    except (RuntimeError, pickle.UnpicklingError) as error:
         raise ValueError(msg) from error
     return state
 
@@ -340,7 +346,10 @@ def train(
         for batch in range(place, per_epoch):
             rows = order[batch * config.batch_size : (batch + 1) * config.batch_size]
             run.loss_sum += run.train_step(train_split, rows, steps)
-            if time.monotonic() - saved > config.checkpoint_every_seconds:
+            # Not after the last batch: a run resumed there would never score the epoch, which
+            # writes a checkpoint itself.
+            due = time.monotonic() - saved > config.checkpoint_every_seconds
+            if due and batch + 1 < per_epoch:
                 run.save()
                 saved = time.monotonic()
                 loss = run.loss_sum / (batch + 1)

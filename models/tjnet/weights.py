@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 
 from models.tjnet.network import TJNet, TJNetConfig
 
@@ -77,7 +78,7 @@ def load_weights(weights: str | Path = "default") -> Weights:
             raise WeightsError(msg)
         network = TJNet(TJNetConfig(**card["network"]))
         network.load_state_dict(load_file(path))
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         msg = f"{path}: cannot be loaded: {type(error).__name__}: {error}"
         raise WeightsError(msg) from error
     return Weights(network=network.eval(), card=card, sha256=digest)
@@ -93,10 +94,13 @@ def save_weights(path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> 
     state : dict of Tensor
         The network's state, any float type; written as contiguous tensors.
     card : dict
-        At least ``name`` and ``network``.
+        At least ``name``, ``network`` and ``spread``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # Not save_file: its files can be read by their owner alone, whatever the umask.
+    content = save(tensors)
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
     text = json.dumps({**card, "sha256": digest}, indent=2, ensure_ascii=False)
     path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")

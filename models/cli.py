@@ -1,0 +1,115 @@
+"""The command line: the words of each command; `models.commands` does the work.
+
+Exit codes: 0 done, 2 bad input (with one line that says what), 3 a picture was refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+
+DATA = "a folder of pictures, a tar of them, or a folder of train-*.tar"
+LABELS = "CSV of id, sex, bone_age_months and, for some commands, split"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the words, run one command, return its exit code."""
+    args = build_parser().parse_args(argv)
+    from models import commands  # noqa: PLC0415 - --help answers without loading torch
+
+    return commands.run(args)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models",
+        description="TJ-Net: train, measure and use the bone-age network. No DICOM in it.",
+        epilog="Exit codes: 0 done, 2 bad input, 3 a picture was refused.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_train, _add_export, _add_predict, _add_evaluate, _add_explain):
+        add(commands)
+    return parser
+
+
+def _add(commands: Commands, name: str, does: str) -> argparse.ArgumentParser:
+    """Add a command; every one may name its device."""
+    parser = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+    parser.add_argument("--device", default="auto", help="auto (default), cpu or cuda[:N]")
+    return parser
+
+
+def _add_train(commands: Commands) -> None:
+    does = "train a network and write its weights and card"
+    parser = _add(commands, "train", does)
+    parser.add_argument("--config", type=Path, required=True, help="YAML, see models/tjnet/configs")
+    _add_source(parser)
+    parser.add_argument("--out", type=Path, help="the run's folder (default var/train-CONFIG)")
+    parser.add_argument("--name", help="name of the weights (default tjnet-CONFIG)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+
+
+def _add_export(commands: Commands) -> None:
+    does = "make weights and card from a run's folder, finished or interrupted"
+    parser = _add(commands, "export", does)
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder with checkpoint.pt, best.pt"
+    )
+    _add_source(parser)
+    parser.add_argument("--name", required=True, help="name of the weights")
+    parser.add_argument("--to", type=Path, required=True, help="folder for NAME.safetensors, .json")
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    """Add what names training data."""
+    parser.add_argument("--data", type=Path, required=True, help=DATA)
+    parser.add_argument(
+        "--labels", type=Path, help=f"{LABELS} (default labels.csv beside the data)"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=Path("var/cache"), help="for decoded pictures"
+    )
+    parser.add_argument("--data-name", help="what the card calls data that are not the RSNA's")
+
+
+def _add_predict(commands: Commands) -> None:
+    parser = _add(commands, "predict", "estimate the bone age on pictures, one line each")
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG, JPEG, WebP or TIFF")
+    parser.add_argument(
+        "--sex", choices=("M", "F", "unknown"), required=True, help="recorded sex of all of them"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_weights(parser)
+
+
+def _add_evaluate(commands: Commands) -> None:
+    parser = _add(commands, "evaluate", "score every labelled picture and write the errors")
+    parser.add_argument("--data", type=Path, required=True, help=DATA)
+    parser.add_argument("--labels", type=Path, required=True, help=LABELS)
+    parser.add_argument("--split", help="only the rows of this split")
+    parser.add_argument("--hide-sex", action="store_true", help="give the network no recorded sex")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
+    _add_weights(parser)
+
+
+def _add_explain(commands: Commands) -> None:
+    does = "measure how much of the heatmap falls into boxes of bones and joints"
+    parser = _add(commands, "explain", does)
+    parser.add_argument("--data", type=Path, required=True, help=DATA)
+    parser.add_argument("--rois", type=Path, required=True, help="CSV of id, x0, y0, x1, y1")
+    parser.add_argument("--labels", type=Path, help=f"{LABELS}; without, every sex is unknown")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
+    _add_weights(parser)
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights", default="default", help="a shipped name or a .safetensors file"
+    )

@@ -1,0 +1,138 @@
+"""The card says what was trained, on what, and how good it is, and claims nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from models.cli import main
+from models.tjnet.card import KNOWN_DATA, RSNA, code_version, measure, name_data, read_run
+from models.tjnet.dataset import data_hash, read_labels
+from models.tjnet.estimator import Estimator
+from models.tjnet.evaluate import score_pictures, summarise
+from models.tjnet.train import TrainConfig, load_split, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def run_folder(
+    tiny_config: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return a run that stopped in the middle of its second epoch."""
+    out = tmp_path_factory.mktemp("run")
+    labels = tiny_data / "labels.csv"
+    train_split, val_split = (load_split(tiny_data, labels, name, 32) for name in ("train", "val"))
+    steps = train(TrainConfig.read(tiny_config), train_split, val_split, out, resume=False)
+    for _ in range(10):
+        next(steps)
+    return out
+
+
+@pytest.fixture(scope="module")
+def exported(run_folder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the weights that export makes of it."""
+    to = tmp_path_factory.mktemp("exported")
+    words = ["export", "--run", str(run_folder), "--data", str(tiny_data), "--device", "cpu"]
+    words += ["--name", "half", "--to", str(to), "--cache", str(to / "cache")]
+    assert main(words) == 0
+    return to / "half.safetensors"
+
+
+@pytest.fixture(scope="module")
+def card(exported: Path) -> dict[str, Any]:
+    """Return the card of it."""
+    loaded: dict[str, Any] = json.loads(exported.with_suffix(".json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_an_interrupted_run_can_ship(card: dict[str, Any], run_folder: Path) -> None:
+    assert card["name"] == "half"
+    assert card["epochs_done"] == card["best_epoch"] == 1
+    assert [row["epoch"] for row in card["curve"]] == [1]
+    assert card["training"] == read_run(run_folder).config
+    assert card["seed"] == 7
+    assert card["network"] == card["training"]["network"]
+
+
+def test_the_data_are_named_for_what_they_are(card: dict[str, Any], tiny_data: Path) -> None:
+    digest = data_hash(tiny_data, tiny_data / "labels.csv")
+    assert card["data"]["sha256"] == digest
+    assert (card["data"]["n_train"], card["data"]["n_val"]) == (32, 20)
+    assert card["data"]["name"] == "unnamed"
+    assert "RSNA" not in json.dumps(card)
+    assert name_data(digest, "our own").name == "our own"
+    assert name_data(next(iter(KNOWN_DATA)), "our own") == RSNA
+
+
+def test_rsna_is_known_by_its_hash(shared_data: Path) -> None:
+    rsna = shared_data / "rsna"
+    assert name_data(data_hash(rsna, rsna / "labels.csv"), None) == RSNA
+
+
+def test_the_preprocessing_is_on_the_card(card: dict[str, Any]) -> None:
+    assert card["preprocessing"]["percentiles"] == [0.5, 99.5]
+    assert card["preprocessing"]["levels"] == 255
+    assert "mirror" in card["preprocessing"]["views"]
+
+
+def test_what_is_measured_is_what_evaluate_measures(
+    card: dict[str, Any], exported: Path, tiny_data: Path
+) -> None:
+    labels = read_labels(tiny_data / "labels.csv", "val")
+    estimator = Estimator(exported, "cpu")
+    for hidden, measured in (
+        (False, card["measured"]),
+        (True, card["measured"]["unknown_sex"]),
+    ):
+        scores = list(score_pictures(estimator, tiny_data, labels, hide_sex=hidden))
+        summary = summarise(scores)
+        for key in ("n", "mad_months", "rmse_months", "bias_months", "sex_accuracy"):
+            assert summary[key] == pytest.approx(measured[key], abs=2e-2), key
+        # Fitted on the same images, the shipped interval holds ceil(21 * 0.9) = 19 of 20.
+        assert summary["interval_coverage"] >= 0.95
+
+
+def test_the_coverage_on_the_card_is_cross_fitted(run_folder: Path, tiny_data: Path) -> None:
+    split = load_split(tiny_data, tiny_data / "labels.csv", "val", 32)
+    network = read_run(run_folder).network(torch.device("cpu"))
+    measured, spread = measure(network, split)
+    # One image far off changes the factors of the others, never whether it is covered itself.
+    moved = replace(split, months=split.months.clone())
+    moved.months[0] = 5000.0
+    moved_measured, moved_spread = measure(network, moved)
+    assert moved_measured["interval_coverage"] < 1
+    assert moved_spread["sd_factor"] > spread["sd_factor"]
+    assert 0 <= measured["interval_coverage"] <= 1
+
+
+def test_the_spread_is_given_for_both_inputs(card: dict[str, Any]) -> None:
+    factors = [card["spread"], card["spread"]["unknown_sex"]]
+    assert all(f["sd_factor"] > 0 and f["interval_factor"] > 0 for f in factors)
+    assert factors[0]["sd_factor"] != factors[1]["sd_factor"]
+
+
+def test_nothing_of_the_machine_is_on_the_card(card: dict[str, Any], tiny_data: Path) -> None:
+    assert str(tiny_data) not in json.dumps(card)
+
+
+def test_the_code_is_named() -> None:
+    code = code_version()
+    assert code["torch"] == torch.__version__
+    assert code["git_commit"] is None or len(code["git_commit"]) == 40
+
+
+def test_a_run_without_an_epoch_cannot_ship(
+    run_folder: Path, tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(run_folder / "checkpoint.pt", tmp_path / "checkpoint.pt")
+    words = ["export", "--run", str(tmp_path), "--data", str(tiny_data), "--name", "none"]
+    assert main([*words, "--to", str(tmp_path), "--cache", str(tmp_path / "cache")]) == 2
+    assert "best.pt" in capsys.readouterr().err
+    assert not (tmp_path / "none.safetensors").exists()

@@ -1,0 +1,166 @@
+"""The one door to the network: the same picture, the same answer, and refusals in words."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from models.tjnet.dataset import decode_picture
+from models.tjnet.estimator import Estimator, UnusablePictureError, choose_device
+from models.tjnet.network import SEX_INPUTS, expected_months
+from models.tjnet.train import load_split, predict_split
+from models.tjnet.weights import WeightsError
+from tests.model.conftest import draw_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PICTURE = draw_picture(100, seed=5)
+
+
+@pytest.fixture(scope="module")
+def estimator(tiny_weights: Path) -> Estimator:
+    """Return a small random network behind the door."""
+    return Estimator(tiny_weights, "cpu")
+
+
+def test_the_same_picture_has_the_same_answer(estimator: Estimator, tiny_weights: Path) -> None:
+    first, again = estimator.estimate(PICTURE, "F"), estimator.estimate(PICTURE, "F")
+    elsewhere = Estimator(tiny_weights, "cpu").estimate(PICTURE.copy(), "F")
+    for other in (again, elsewhere):
+        assert other.bone_age_months == first.bone_age_months
+        assert other.interval_months == first.interval_months
+        assert np.array_equal(other.heatmap, first.heatmap)
+
+
+def test_the_mirror_image_has_the_same_age(estimator: Estimator) -> None:
+    mirrored = estimator.estimate(PICTURE[:, ::-1], "M").bone_age_months
+    assert mirrored == pytest.approx(estimator.estimate(PICTURE, "M").bone_age_months, abs=1e-3)
+
+
+def test_the_batched_path_of_training_says_the_same(estimator: Estimator, tiny_data: Path) -> None:
+    split = load_split(tiny_data, tiny_data / "labels.csv", "val", 32)
+    mean, deviation = expected_months(predict_split(estimator.network, split))
+    for row, number in enumerate(range(32, 52)):
+        picture = decode_picture(tiny_data / f"{number}.png")
+        estimate = estimator.estimate(picture, SEX_INPUTS[int(split.sex[row])])
+        assert estimate.bone_age_months == pytest.approx(mean[row].item(), abs=1e-2)
+        assert estimate.sd_months == pytest.approx(0.5 * deviation[row].item(), abs=1e-2)
+
+
+def test_a_known_sex_is_answered_alone(estimator: Estimator) -> None:
+    estimate = estimator.estimate(PICTURE, "M")
+    assert estimate.sex == "M"
+    assert estimate.by_sex is None
+
+
+@pytest.mark.parametrize("sex", ["unknown", "O", "", "m"])
+def test_an_unknown_sex_is_answered_under_all_three(estimator: Estimator, sex: str) -> None:
+    estimate = estimator.estimate(PICTURE, sex)
+    assert estimate.sex == "unknown"
+    assert estimate.by_sex is not None
+    for known in ("M", "F"):
+        expected = estimator.estimate(PICTURE, known).bone_age_months
+        assert estimate.by_sex[known] == pytest.approx(expected, abs=1e-4)
+    ages = {round(v, 3) for v in (estimate.bone_age_months, *estimate.by_sex.values())}
+    assert len(ages) == 3
+
+
+def test_spread_and_interval_follow_the_card(estimator: Estimator) -> None:
+    known, unknown = estimator.estimate(PICTURE, "F"), estimator.estimate(PICTURE, "unknown")
+    for estimate, share in ((known, 0.25 / 0.5), (unknown, 0.5 / 0.75)):
+        half = estimate.sd_months * share
+        low, high = estimate.interval_months
+        assert low == pytest.approx(max(0, estimate.bone_age_months - half))
+        assert high == pytest.approx(min(228, estimate.bone_age_months + half))
+
+
+def test_the_interval_stays_within_the_scale(tiny_weights: Path, tmp_path: Path) -> None:
+    wide = tmp_path / "wide.safetensors"
+    shutil.copy(tiny_weights, wide)
+    card = json.loads(tiny_weights.with_suffix(".json").read_text(encoding="utf-8"))
+    card["spread"] = {"sd_factor": 1.0, "interval_factor": 100.0}
+    wide.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    assert Estimator(wide, "cpu").estimate(PICTURE, "F").interval_months == (0.0, 228.0)
+
+
+def test_the_sex_seen_does_not_depend_on_the_recorded_one(estimator: Estimator) -> None:
+    seen = {estimator.estimate(PICTURE, sex).sex_seen for sex in SEX_INPUTS}
+    probability = estimator.estimate(PICTURE, "F").sex_probability
+    assert len(seen) == 1
+    assert seen <= {"M", "F"}
+    assert 0.5 <= probability <= 1
+
+
+def test_the_heatmap_is_on_block_4s_grid_between_0_and_1(estimator: Estimator) -> None:
+    heatmap = estimator.estimate(PICTURE, "F").heatmap
+    assert heatmap.shape == (2, 2)
+    assert heatmap.dtype == np.float32
+    assert heatmap.min() >= 0
+    assert heatmap.max() == 1
+
+
+def test_the_heatmap_is_the_gradient_of_the_expectation(estimator: Estimator) -> None:
+    pixels = estimator_input(estimator)
+    maps = estimator.network.maps(pixels).detach().requires_grad_()
+    sex = torch.tensor([SEX_INPUTS.index("F")])
+    expected_months(estimator.network.heads(maps, sex))[0].sum().backward()  # type: ignore[no-untyped-call]
+    assert maps.grad is not None
+    weighted = (maps.grad.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1)[0].relu().detach()
+    heatmap = estimator.estimate(PICTURE, "F").heatmap
+    assert np.allclose(heatmap * weighted.max().item(), weighted.numpy(), atol=1e-6)
+
+
+def estimator_input(estimator: Estimator) -> torch.Tensor:
+    from models.tjnet.preprocess import to_input
+
+    levels = to_input(PICTURE, estimator.network.config.input_size_px)
+    return torch.from_numpy(levels)[None, None].float() / 255.0
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (draw_picture(100, 1, side=127), "smaller than 128 pixels"),
+        (PICTURE[:, :50], "smaller than 128 pixels"),
+        (np.full((200, 200), 40, dtype=np.uint8), "no contrast"),
+    ],
+)
+def test_a_picture_that_can_carry_no_estimate_is_refused(
+    estimator: Estimator, picture: np.ndarray[tuple[int, int], np.dtype[np.uint8]], reason: str
+) -> None:
+    with pytest.raises(UnusablePictureError, match=reason):
+        estimator.estimate(picture, "F")
+    measured, refusal = estimator.assess(picture, "F")
+    assert refusal is not None
+    assert 0 <= measured.bone_age_months <= 228
+
+
+def test_what_is_no_picture_is_an_error(estimator: Estimator) -> None:
+    with pytest.raises(ValueError, match="two-dimensional"):
+        estimator.estimate(np.zeros((200, 200, 3)), "F")
+    with pytest.raises(ValueError, match="not finite"):
+        estimator.estimate(np.full((200, 200), np.nan), "F")
+
+
+def test_weights_without_a_spread_are_refused(tiny_weights: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.safetensors"
+    shutil.copy(tiny_weights, bare)
+    card = json.loads(tiny_weights.with_suffix(".json").read_text(encoding="utf-8"))
+    del card["spread"]
+    bare.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(WeightsError, match="no spread"):
+        Estimator(bare, "cpu")
+
+
+def test_devices() -> None:
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in {"cpu", "cuda"}
+    for absent in ("banana", "mps", "cuda:999", "meta"):
+        with pytest.raises(ValueError, match=absent):
+            choose_device(absent)

@@ -1,0 +1,121 @@
+"""What reaches the log: ids and places, never the text of an exception or of a header."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRET = "Doe^Jane"  # noqa: S105 - what a log must not tell
+
+BEGIN = f"""
+import logging, sys, threading, warnings
+import structlog
+from dicom_node import log
+log.configure()
+ours, theirs = structlog.get_logger(), logging.getLogger("celery.app.trace")
+SECRET = {SECRET!r}
+
+def fail():
+    raise ValueError(f"no such patient: {{SECRET}}")
+"""
+
+
+def lines_of(program: str, expected_exit: int = 0) -> list[dict[str, Any]]:
+    """Run a program after `configure` and return its log; the secret must not be in it."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "default", "-c", BEGIN + program],
+        cwd=PROJECT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == expected_exit, ended.stderr
+    assert ended.stdout == ""
+    assert SECRET not in ended.stderr
+    return [json.loads(line) for line in ended.stderr.splitlines()]
+
+
+def test_an_event() -> None:
+    [line] = lines_of("ours.info('received', job=7); ours.debug('not at this level')")
+    assert (line["event"], line["job"], line["level"]) == ("received", 7, "info")
+    assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "ours.exception('not stored', job=7)",
+        "ours.error('not stored', job=7, exc_info=True)",
+        "ours.error('not stored', job=7, exc_info=error)",
+        "ours.error('not stored', job=7, exc_info=sys.exc_info())",
+    ],
+)
+def test_an_exception(told: str) -> None:
+    [line] = lines_of(f"try: fail()\nexcept ValueError as error: {told}")
+    assert (line["event"], line["job"], line["error"]) == ("not stored", 7, "ValueError")
+    assert line["frames"][-1] == "<string>:10 fail"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "theirs.error('task raised unexpected: %r', error, exc_info=True)",
+        "theirs.exception('task failed')",
+    ],
+)
+def test_an_exception_that_a_library_logs(told: str) -> None:
+    [line] = lines_of(f"try: fail()\nexcept ValueError as error: {told}")
+    assert line["logger"] == "celery.app.trace"
+    assert line["error"] == "ValueError"
+    assert line["frames"][-1].endswith("fail")
+
+
+def test_a_librarys_warning() -> None:
+    [line] = lines_of("theirs.warning('connection %s lost', 3); theirs.info('quiet')")
+    assert line == {
+        "event": "connection 3 lost",
+        "level": "warning",
+        "logger": "celery.app.trace",
+    }
+
+
+def test_an_exception_that_ends_a_thread() -> None:
+    [line] = lines_of(
+        "thread = threading.Thread(target=fail, name='intake'); thread.start(); thread.join()"
+    )
+    assert (line["event"], line["thread"]) == ("a thread was ended by an error", "intake")
+    assert line["error"] == "ValueError"
+
+
+def test_an_exception_that_ends_the_process() -> None:
+    [line] = lines_of("fail()", expected_exit=1)
+    assert (line["event"], line["error"]) == ("ended by an error", "ValueError")
+
+
+def test_what_pydicom_says_of_a_value() -> None:
+    """It repeats the value, in a warning and in a log of its own."""
+    program = "\n".join(
+        (
+            "from pydicom import Dataset",
+            "header = Dataset()",
+            "header.PatientBirthDate = SECRET",
+            "header.StudyInstanceUID = SECRET",
+            "logging.getLogger('pydicom').error(SECRET)",
+            "logging.getLogger('pynetdicom.dsutils').error(SECRET)",
+        )
+    )
+    assert lines_of(program) == []
+    told = subprocess.run(
+        [sys.executable, "-c", BEGIN.replace("log.configure()", "") + program],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert SECRET in told.stderr  # without `configure` it does

@@ -1,0 +1,405 @@
+"""What is read from source headers, and the sound copy that results are made from."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.config import disable_value_validation
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+
+from dicom_node.source_header import (
+    TYPE_2,
+    chronological_age_months,
+    complete_header,
+    identity_of,
+    laterality,
+    local_time,
+    recorded_sex,
+    without_identity,
+)
+from tests.samples import STUDY, a_dx_source, a_source, read_back, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATES = ("AcquisitionDate", "StudyDate")
+
+
+def raw(keyword: str, vr: str, value: object) -> DataElement:
+    """Return an element that pydicom would refuse or warn of."""
+    with disable_value_validation():
+        return DataElement(keyword, vr, value)
+
+
+def with_raw(keyword: str, vr: str, value: object) -> Dataset:
+    """Return a whole header with one element as a careless modality writes it."""
+    source = a_source()
+    source[keyword] = raw(keyword, vr, value)
+    return source
+
+
+# --- age -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("born", "seen", "months"),
+    [
+        ("20160101", "20260101", 120.0),
+        ("20160101", "20260116", 120 + 15 / 31),
+        ("20160229", "20170228", 12.0),
+        ("20160131", "20160229", 1.0),
+        ("20160131", "20160301", 1 + 1 / 31),
+        ("20260101", "20260101", 0.0),
+        ("19100101", "20260101", 1392.0),
+        ("2016.01.01", "20260101", 120.0),
+    ],
+)
+def test_age_is_counted_in_calendar_months_at_the_acquisition(
+    born: str, seen: str, months: float
+) -> None:
+    source = with_raw("PatientBirthDate", "DA", born)
+    source.AcquisitionDate = seen
+
+    assert chronological_age_months(source) == pytest.approx(months)
+
+
+@given(
+    born=st.dates(date(1990, 1, 1), date(2026, 1, 1)),
+    days=st.integers(0, 8000),
+)
+def test_age_grows_with_every_day(born: date, days: int) -> None:
+    def age(later: int) -> float:
+        source = Dataset()
+        source.PatientBirthDate = born.strftime("%Y%m%d")
+        source.AcquisitionDate = (born + timedelta(days=later)).strftime("%Y%m%d")
+        months = chronological_age_months(source)
+        assert months is not None
+        return months
+
+    assert age(days) < age(days + 1)
+    assert age(days) == pytest.approx(days / 30.436875, abs=1.1)
+
+
+@pytest.mark.parametrize(
+    ("dates", "months"),
+    [
+        ({"AcquisitionDateTime": "20250101120000.000000+0100"}, 108.0),
+        ({"AcquisitionDate": "20250101", "StudyDate": "20260101"}, 108.0),
+        ({"ContentDate": "20250101", "StudyDate": "20260101"}, 108.0),
+        ({"SeriesDate": "20250101", "StudyDate": "20260101"}, 108.0),
+        ({"StudyDate": "20250101"}, 108.0),
+        ({"AcquisitionDate": "", "StudyDate": "20250101"}, 108.0),
+    ],
+)
+def test_the_date_nearest_to_the_exposure_counts(dates: dict[str, str], months: float) -> None:
+    source = a_source(leave_out=("AcquisitionDate", "StudyDate", "PatientAge"))
+    source.PatientBirthDate = "20160101"
+    for keyword, day in dates.items():
+        setattr(source, keyword, day)
+
+    assert chronological_age_months(source) == months
+
+
+@pytest.mark.parametrize(
+    ("age", "months"),
+    [
+        ("010Y", 120.0),
+        ("126M", 126.0),
+        ("052W", pytest.approx(11.96, abs=0.01)),
+        ("045D", pytest.approx(1.478, abs=0.001)),
+        ("10y", 120.0),
+        ("000D", 0.0),
+        ("", None),
+        ("ten", None),
+        ("10", None),
+        ("-10Y", None),
+        ("1000Y", None),
+    ],
+)
+def test_without_a_birth_date_the_recorded_age_counts(age: str, months: object) -> None:
+    source = with_raw("PatientAge", "AS", age)
+    del source.PatientBirthDate
+
+    assert chronological_age_months(source) == months
+
+
+@pytest.mark.parametrize("born", ["", "20261301", "20160230", "unknown", "20270101"])
+def test_an_impossible_birth_date_gives_way_to_the_recorded_age(born: str) -> None:
+    source = with_raw("PatientBirthDate", "DA", born)
+
+    assert chronological_age_months(source) == 108.0
+
+
+def test_without_any_date_or_age_there_is_no_age() -> None:
+    source = a_source(leave_out=(*DATES, "PatientBirthDate", "PatientAge"))
+
+    assert chronological_age_months(source) is None
+    assert chronological_age_months(Dataset()) is None
+
+
+def test_a_birth_after_the_acquisition_is_no_age() -> None:
+    source = a_source(leave_out=("PatientAge",), PatientBirthDate="20270101")
+
+    assert chronological_age_months(source) is None
+
+
+# --- sex and side --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recorded", "sex"),
+    [
+        ("M", "M"),
+        ("F", "F"),
+        ("m", "M"),
+        ("f ", "F"),
+        ("O", "unknown"),
+        ("U", "unknown"),
+        ("", "unknown"),
+        ("Male", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_only_m_and_f_are_a_recorded_sex(recorded: str | None, sex: str) -> None:
+    assert recorded_sex(with_raw("PatientSex", "CS", recorded)) == sex
+
+
+def test_a_missing_sex_is_unknown() -> None:
+    assert recorded_sex(a_source(leave_out=("PatientSex",))) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("elements", "side"),
+    [
+        ({"Laterality": "L"}, "L"),
+        ({"ImageLaterality": "R"}, "R"),
+        ({"Laterality": "L", "ImageLaterality": "R"}, "R"),
+        ({"Laterality": "r"}, "R"),
+        ({"Laterality": "L", "ImageLaterality": ""}, "L"),
+        ({"ImageLaterality": "B", "Laterality": "L"}, None),
+        ({"ImageLaterality": "U"}, None),
+        ({}, None),
+    ],
+)
+def test_the_side_is_that_of_the_image(elements: dict[str, str], side: str | None) -> None:
+    source = Dataset()
+    for keyword, value in elements.items():
+        source[keyword] = raw(keyword, "CS", value)
+
+    assert laterality(source) == side
+
+
+def test_the_side_of_a_multi_frame_image_lies_in_its_shared_groups() -> None:
+    anatomy, shared, source = Dataset(), Dataset(), Dataset()
+    anatomy.FrameLaterality = "R"
+    shared.FrameAnatomySequence = [anatomy]
+    source.SharedFunctionalGroupsSequence = [shared]
+
+    assert laterality(source) == "R"
+
+
+# --- the copy ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keyword", TYPE_2)
+def test_a_missing_type_2_attribute_is_there_and_empty(keyword: str) -> None:
+    header = complete_header(a_source(leave_out=(keyword,)))
+
+    assert keyword in header
+    assert not header[keyword].value
+
+
+@pytest.mark.parametrize(
+    "keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
+)
+def test_a_missing_uid_is_refused(keyword: str) -> None:
+    with pytest.raises(AttributeError, match=keyword):
+        complete_header(a_source(leave_out=(keyword,)))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "copied"),
+    [("M", "M"), ("m", "M"), ("O", "O"), ("o", "O"), ("U", ""), ("Male", ""), ("", "")],
+)
+def test_the_sex_is_one_that_dicom_has(recorded: str, copied: str) -> None:
+    assert complete_header(with_raw("PatientSex", "CS", recorded)).PatientSex == copied
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value", "copied"),
+    [
+        ("PatientBirthDate", "DA", "2016.01.15", "20160115"),
+        ("PatientBirthDate", "DA", "15.01.2016", ""),
+        ("PatientBirthDate", "DA", "20160231", ""),
+        ("PatientBirthDate", "DA", "20160101-20170101", ""),
+        ("StudyTime", "TM", "10:11:12", "101112"),
+        ("StudyTime", "TM", "noon", ""),
+        ("StudyDate", "DA", "today", ""),
+    ],
+)
+def test_a_date_is_rewritten_or_emptied(keyword: str, vr: str, value: str, copied: str) -> None:
+    assert complete_header(with_raw(keyword, vr, value)).get(keyword) == copied
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("PatientAge", "AS", "9 years"),
+        ("PatientOrientation", "CS", ["left", "foot!"]),
+        ("TimezoneOffsetFromUTC", "SH", "CET"),
+        ("TimezoneOffsetFromUTC", "SH", "+9900"),
+        ("ImagerPixelSpacing", "LO", "wide"),
+        ("PatientWeight", "LO", "heavy"),
+        ("ProcedureCodeSequence", "SQ", []),
+    ],
+)
+def test_what_its_vr_forbids_is_left_out(keyword: str, vr: str, value: object) -> None:
+    assert keyword not in complete_header(with_raw(keyword, vr, value))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr"),
+    [("PatientID", "LO"), ("AccessionNumber", "SH"), ("StudyDescription", "LO"), ("StudyID", "SH")],
+)
+def test_text_is_kept_word_for_word_even_when_too_long(keyword: str, vr: str) -> None:
+    words = "0123456789" * 8
+
+    assert complete_header(with_raw(keyword, vr, words))[keyword].value == words
+
+
+def test_a_damaged_element_is_left_out(tmp_path: Path) -> None:
+    path = written(a_source(), tmp_path / "source.dcm")
+    damaged = path.read_bytes().replace(b"0.15\\0.15", b"a.bc\\d.ef")
+    source = pydicom.dcmread(BytesIO(damaged))
+
+    assert "ImagerPixelSpacing" not in complete_header(source)
+
+
+def test_an_incomplete_code_is_left_out() -> None:
+    whole, half = Dataset(), Dataset()
+    whole.CodeValue, whole.CodingSchemeDesignator, whole.CodeMeaning = "1", "99HERE", "Hand"
+    half.CodeValue = "2"
+
+    header = complete_header(a_source(ProcedureCodeSequence=[half, whole]))
+
+    assert [item.CodeValue for item in header.ProcedureCodeSequence] == ["1"]
+
+
+def test_the_copy_is_a_copy() -> None:
+    source = a_source()
+    before = source.to_json()
+
+    header = complete_header(source)
+    header.PatientName = "Other"
+    header.ImagerPixelSpacing = [1, 1]
+
+    assert source.to_json() == before
+
+
+def test_pixels_and_private_elements_are_not_copied() -> None:
+    source = a_source(PixelData=b"\0\0")
+    source.private_block(0x0011, "MAKER", create=True).add_new(1, "LO", "secret")
+
+    header = complete_header(source)
+
+    assert "PixelData" not in header
+    assert not any(element.tag.is_private for element in header)
+
+
+def test_invalid_values_are_quoted_in_no_warning(tmp_path: Path) -> None:
+    source = with_raw("PatientBirthDate", "DA", "15.01.2016")
+    source["PatientID"] = raw("PatientID", "LO", "0123456789" * 8)
+    source = read_back(source, tmp_path / "source.dcm")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        complete_header(source)
+        chronological_age_months(source)
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 100", "Müller^Jörg"),
+        ("ISO_IR 126", "Διονυσιος"),
+        ("ISO_IR 192", "Wang^XiaoDong=王^小东"),
+        ("GB18030", "Wang^XiaoDong=王^小东"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    ],
+)
+def test_names_arrive_in_unicode(charset: str | list[str], name: str, tmp_path: Path) -> None:
+    source = a_source(SpecificCharacterSet=charset, PatientName=name, StudyDescription="Hand")
+
+    header = complete_header(read_back(source, tmp_path / "source.dcm"))
+
+    assert str(header.PatientName) == name
+    assert "SpecificCharacterSet" not in header
+
+
+def test_text_in_sequences_is_decoded_with_the_set_of_its_item(tmp_path: Path) -> None:
+    item = Dataset()
+    item.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99HERE", "手部"
+    source = a_source(ProcedureCodeSequence=[item])
+
+    (copied,) = complete_header(read_back(source, tmp_path / "s.dcm")).ProcedureCodeSequence
+
+    assert copied.CodeMeaning == "手部"
+    assert "SpecificCharacterSet" not in copied
+
+
+def test_identity_is_what_a_result_inherits_and_nothing_else() -> None:
+    header = complete_header(a_dx_source())
+
+    identity = identity_of(header)
+
+    assert identity.PatientName == "Doe^Jane"
+    assert identity.StudyInstanceUID == STUDY
+    assert "Modality" not in identity
+    assert "SeriesInstanceUID" not in identity
+    assert "Manufacturer" not in identity
+
+
+def test_without_identity_nobody_is_named() -> None:
+    blank = without_identity(complete_header(a_source(PatientSize=1.4)))
+
+    assert {keyword for keyword in TYPE_2 if blank[keyword].value} == set()
+    assert "PatientSize" not in blank
+    assert "PatientAge" not in blank
+    assert blank.StudyInstanceUID == STUDY
+
+
+# --- time zone -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("offset", "hour", "minute"), [("+0530", 10, 36), ("-0800", 21, 6)])
+def test_the_time_zone_is_that_of_the_source(offset: str, hour: int, minute: int) -> None:
+    moment = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+    there = local_time(a_source(TimezoneOffsetFromUTC=offset), moment)
+
+    assert (there.hour, there.minute) == (hour, minute)
+    assert there == moment
+
+
+def test_without_a_time_zone_it_is_that_of_this_machine() -> None:
+    moment = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+    here = local_time(a_source(), moment)
+
+    assert here == moment
+    assert here.utcoffset() == moment.astimezone().utcoffset()
+
+
+def test_every_inherited_keyword_is_one_of_dicom() -> None:
+    assert all(tag_for_keyword(keyword) for keyword in TYPE_2)

@@ -1,0 +1,109 @@
+"""The validators that others run on our objects, as functions that return their complaints.
+
+A program that is not installed skips the test, and fails it under ``CI=true``. Lines that cannot
+be helped are left out of the answer; each is listed here with its reason.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from tests.peers import missing, need
+
+SECONDS = 160.0
+
+DCIODVFY_ACCEPTED: Final = {
+    "Unrecognized defined term <99BONEAGE>": "a private coding scheme, and declared as such",
+    "Attribute is not present in standard DICOM IOD - (0x0018,0x1002) UI Device UID": (
+        "IHE AI Results wants it in ContributingEquipmentSequence; dicom3tools does not know it"
+    ),
+    "this is a Standard Extended SOP Class": "because of the Device UID",
+    "needed to build DICOMDIR": "the source has no study date, time or ID to inherit",
+    "only permitted to be empty when actually unknown": "the side is unknown, and says so",
+    "PN [1] = <Anonymous> - Retired Person Name form": "the source's name is kept as it is",
+}
+"""Parts of dciodvfy's warnings, never of its errors."""
+
+PIXELMED_ACCEPTED: Final = {
+    '"Sex predicted from image"): Content Item not in template': "TID 1501 takes any CODE",
+    '"Quality Assessment"): Content Item not in template': "TID 1501 takes any CODE",
+}
+"""Parts of PixelMed's warnings: its edition of TID 1501 lists no qualitative evaluations."""
+
+DCENTVFY_ACCEPTED: Final = {
+    "AccessionNumber> IE <Series> versus <Study>": (
+        "it is also in ReferencedRequestSequence, where it belongs to the series"
+    ),
+}
+"""Parts of dcentvfy's warnings."""
+
+JAVA = Path("/usr/share/java")
+JARS = ("pixelmed", "Saxon-HE", "commons-codec", "slf4j-api", "slf4j-nop")
+
+
+def dciodvfy(path: Path) -> list[str]:
+    """Return dciodvfy's errors and unexpected warnings on one file."""
+    output = _output([str(need("dciodvfy")), str(path)])
+    assert output.strip(), "dciodvfy did not name the IOD it checked against"
+    return _complaints(output, DCIODVFY_ACCEPTED)
+
+
+def dcentvfy(*paths: Path) -> list[str]:
+    """Return dcentvfy's errors and unexpected warnings on files of one study."""
+    output = _output([str(need("dcentvfy")), *map(str, paths)])
+    return _complaints(output, DCENTVFY_ACCEPTED)
+
+
+def dsrdump(path: Path) -> str:
+    """Return DCMTK's reading of a structured report.
+
+    Raises
+    ------
+    CalledProcessError
+        If DCMTK cannot read it.
+    """
+    command = [str(need("dsrdump")), "--print-all-codes", "--print-long-values", str(path)]
+    done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True)
+    return done.stdout.decode("utf-8")
+
+
+def pixelmed_sr(path: Path) -> list[str]:
+    """Return the errors and unexpected warnings of PixelMed's DicomSRValidator: about 6 s."""
+    jars = [JAVA / f"{name}.jar" for name in JARS]
+    if not all(jar.is_file() for jar in jars):
+        missing("PixelMed (libpixelmed-java, libsaxonhe-java)")
+    limits = ("xpathExprGrpLimit", "xpathExprOpLimit", "xpathTotalOpLimit")
+    command = [
+        str(need("java")),
+        # A program this short pays for every thread and for the second compiler.
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+UseSerialGC",
+        *(f"-Djdk.xml.{limit}=0" for limit in limits),
+        "-cp",
+        ":".join(map(str, jars)),
+        "com.pixelmed.validate.DicomSRValidator",
+        "-checktemplateid",
+        str(path),
+    ]
+    output = _output(command)
+    for line in ("Found Root Template TID_1500", "IOD validation complete"):
+        assert line in output, f"PixelMed did not come to its end: {output[-500:]}"
+    return _complaints(output, PIXELMED_ACCEPTED)
+
+
+def _output(command: list[str]) -> str:
+    """Run a program and return all that it wrote, whatever its status."""
+    done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)
+    return (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def _complaints(output: str, accepted: dict[str, str]) -> list[str]:
+    """Return the lines that are errors, or warnings that nobody has accepted."""
+    lines = [line for line in output.splitlines() if line.startswith(("Error", "Warning"))]
+    return [
+        line
+        for line in lines
+        if line.startswith("Error") or not any(part in line for part in accepted)
+    ]

@@ -1,0 +1,1 @@
+"""The admin's web page over the node's jobs (not DICOM Modality Worklist)."""
