@@ -77,8 +77,10 @@ def _config(context: typer.Context) -> Config:
 
 
 def _node(context: typer.Context) -> Node:
-    """Put the node together."""
-    return Node.of(_config(context))
+    """Put the node together; it is closed when the command ends."""
+    node = Node.of(_config(context))
+    context.call_on_close(node.close)
+    return node
 
 
 def _operator() -> str:

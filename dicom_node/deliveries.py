@@ -147,9 +147,7 @@ def unsent(session: Session, delivery_id: int) -> list[OutputRow]:
             select(TransferRow.output_id, TransferRow.status).where(
                 TransferRow.delivery_id == delivery_id
             )
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     return [output for output in outputs if not is_stored(statuses.get(output.id))]
 

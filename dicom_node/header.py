@@ -78,7 +78,6 @@ def read_header(path: Path) -> Dataset:
     """
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True)
-        header.decode()
     except UNREADABLE as error:
         # pydicom's own OSError, on a damaged sequence, carries no number.
         if isinstance(error, OSError) and error.errno not in {None, errno.ENOENT}:

@@ -16,6 +16,15 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def upgrade(config: Config) -> None:
     """Create or migrate the tables; with nothing to do it does nothing."""
-    settings = AlembicConfig(PROJECT / "setup.cfg")
+    command.upgrade(settings_for(config), "head")
+
+
+def settings_for(config: Config) -> AlembicConfig:
+    """Return Alembic's settings for the database of a configuration.
+
+    Those of setup.cfg are for the command line: they put the working directory on the path.
+    """
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(PROJECT / "alembic").replace("%", "%%"))
     settings.attributes["url"] = config.database_url
-    command.upgrade(settings, "head")
+    return settings

@@ -39,8 +39,8 @@ Measured: at least 0.15 of the pixels are grey in each of 3,155 radiographs of t
 as they were displayed (every fourth of the training set).
 """
 
-BLACK, WHITE = 0.5 / 255, 254.5 / 255
-"""What a display of 8 bits shows as neither black nor white lies between these."""
+LEVEL: Final = 1 / 255
+"""One step of a display of 8 bits."""
 
 LUMA: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Brightness of red, green and blue (ITU-R BT.601, as PS3.3 C.7.6.3.1.2 has it for YBR_FULL)."""
@@ -85,10 +85,12 @@ class _Levels:
         present = values[self.counts > 0]
         return float(present.min()), float(present.max())
 
-    def grey_share(self, shown: Doubles) -> float:
-        """Return the share of the image's pixels that are neither black nor white."""
-        grey = (shown > BLACK) & (shown < WHITE)
-        return float(self.counts[grey].sum() / self.counts.sum())
+    def are_seen(self, shown: Doubles) -> bool:
+        """Tell whether a display of 8 bits would show a picture in grey."""
+        low, high = self.span(shown)
+        grey = (shown > 0.5 * LEVEL) & (shown < 1 - 0.5 * LEVEL)
+        share = self.counts[grey].sum() / self.counts.sum()
+        return high - low >= LEVEL and bool(share >= LEAST_GREY_SHARE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def render(dataset: Dataset) -> Rendering:
     """Return a radiograph as displayed, and what of its header could not be followed.
 
     The first VOI LUT is preferred to the first window, and either to the full range of the values
-    that occur. One that shows less than `LEAST_GREY_SHARE` of the pixels in grey is passed over.
+    that occur. One that would show an almost blank picture is passed over: less than
+    `LEAST_GREY_SHARE` of the pixels in grey, or all of them within one `LEVEL`.
 
     Raises
     ------
@@ -143,9 +146,9 @@ def render(dataset: Dataset) -> Rendering:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pixels, photometric = decode(dataset)
-        if photometric == "RGB":
+        if pixels.ndim == 3 and photometric == "RGB":  # noqa: PLR2004 - colours
             return Rendering(_brightness(pixels, dataset.BitsStored), ())
-        if photometric in {"MONOCHROME1", "MONOCHROME2"}:
+        if pixels.ndim == 2 and photometric in {"MONOCHROME1", "MONOCHROME2"}:  # noqa: PLR2004
             return _render_grey(pixels, dataset)
     msg = "its photometric interpretation is not supported"
     raise PixelsError(msg)
@@ -177,11 +180,9 @@ def _render_grey(pixels: npt.NDArray[Any], dataset: Dataset) -> Rendering:
 def _levels(pixels: npt.NDArray[Any], dataset: Dataset) -> tuple[_Levels, npt.NDArray[Any]]:
     """Return the image's levels and the picture as indices into them."""
     if pixels.dtype.itemsize <= 2:  # noqa: PLR2004 - 16 bits
-        kind = np.dtype(f"u{pixels.dtype.itemsize}")
-        index = pixels.astype(pixels.dtype.newbyteorder("="), copy=False).view(kind)
-        values = np.arange(1 << 8 * kind.itemsize, dtype=kind).view(
-            f"{pixels.dtype.kind}{kind.itemsize}"
-        )
+        kind = pixels.dtype.newbyteorder("=")
+        index = pixels.astype(kind, copy=False).view(f"u{kind.itemsize}")
+        values = np.arange(1 << 8 * kind.itemsize, dtype=index.dtype).view(kind)
         counts = np.bincount(index.ravel(), minlength=values.size)
     else:
         values, index, counts = np.unique(pixels, return_inverse=True, return_counts=True)
@@ -240,9 +241,9 @@ def _modality(levels: _Levels, dataset: Dataset, notes: list[str]) -> Doubles:
 def _display(values: Doubles, levels: _Levels, dataset: Dataset, notes: list[str]) -> Doubles:
     """Return modality values as brightness in [0, 1]: by VOI LUT, by window, or by their range."""
     for name, shown in _voi(values, dataset, notes):
-        if levels.grey_share(shown) >= LEAST_GREY_SHARE:
+        if levels.are_seen(shown):
             return shown
-        notes.append(f"the {name} leaves too few pixels grey: passed over")
+        notes.append(f"the {name} shows next to nothing: passed over")
     low, high = levels.span(values)
     return np.clip((values - low) / (high - low), 0, 1)
 
@@ -260,7 +261,7 @@ def _voi(values: Doubles, dataset: Dataset, notes: list[str]) -> Iterator[tuple[
         notes.append("the VOI LUT function is unknown: taken as linear")
         function = "LINEAR"
     if function == "LINEAR":
-        # The last value's own width belongs to the window: PS3.3 C.11.2.1.2.1.
+        # Its window holds whole values and begins half a value lower (PS3.3 C.11.2.1.2.1).
         center, width = center - 0.5, width - 1
     if width > 0:
         yield "window", _windowed(values, center, width, function)
@@ -314,25 +315,21 @@ def _table(dataset: Dataset, keyword: str, notes: list[str]) -> _Table | None:
             return None
         descriptor, data = items[0].LUTDescriptor, items[0].LUTData
         # The number of entries is unsigned even where the other values are not; 0 is 65,536.
-        count, first, bits = (
-            int(descriptor[0]) & 0xFFFF or 1 << 16,
-            int(descriptor[1]),
-            int(descriptor[2]),
-        )
+        count = int(descriptor[0]) & 0xFFFF or 1 << 16
+        first, bits = int(descriptor[1]), int(descriptor[2])
         entries = _entries(data, count, dataset.file_meta.TransferSyntaxUID)
+        top = max(float(2 ** min(bits, 16) - 1), float(entries.max()))
     except UNREADABLE:
         notes.append("a look-up table cannot be read: passed over")
         return None
-    top = max(float(2 ** min(bits, 16) - 1), float(entries.max()))
     return _Table(first, entries, top)
 
 
 def _entries(data: Any, count: int, uid: UID) -> Doubles:  # noqa: ANN401 - US or OW
     """Return a table's entries, whether numbers, words, or bytes packed in words."""
     if not isinstance(data, bytes):
-        return np.atleast_1d(np.asarray(data, dtype=np.int64))[:count].astype(np.float64) % (
-            1 << 16
-        )
+        numbers = np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
+        return numbers[:count].astype(np.float64)
     words = np.frombuffer(data[: len(data) // 2 * 2], "<u2" if uid.is_little_endian else ">u2")
     if words.size < count <= 2 * words.size:
         words = words.astype("<u2").view(np.uint8)

@@ -20,7 +20,6 @@ from pydicom.valuerep import DSfloat
 from dicom_node import __version__
 from dicom_node.errors import PixelsError
 from dicom_node.vocabulary import (
-    HAND,
     IMPLEMENTATION_CLASS_UID,
     IMPLEMENTATION_VERSION_NAME,
     code_item,
@@ -151,11 +150,9 @@ def _stored_values(picture: npt.NDArray[Any], bits_stored: int) -> npt.NDArray[A
     if picture.ndim != 2 or 0 in picture.shape:  # noqa: PLR2004 - rows and columns
         msg = f"a picture must be two-dimensional and not empty, not of shape {picture.shape}"
         raise ValueError(msg)
-    if picture.dtype in (np.uint8, np.uint16):
-        scaled = picture / np.float64(np.iinfo(picture.dtype).max)
-    else:
-        scaled = np.asarray(picture, dtype=np.float64)
-    if picture.dtype.kind not in "uf" or not (scaled.min() >= 0 and scaled.max() <= 1):
+    whole = picture.dtype in (np.uint8, np.uint16)
+    scaled = picture / np.float64(np.iinfo(picture.dtype).max if whole else 1)
+    if not (whole or picture.dtype.kind == "f") or not (scaled.min() >= 0 and scaled.max() <= 1):
         msg = "a picture must be uint8, uint16, or floating point in [0, 1]"
         raise ValueError(msg)
     kind = np.uint8 if bits_stored <= 8 else np.uint16  # noqa: PLR2004 - a byte
@@ -227,8 +224,9 @@ def _add_dx_modules(dataset: Dataset, presentation: Intent, photometric: Photome
     """Add the DX Series, Anatomy, Image and Detector modules (PS3.3 C.8.11.1 to C.8.11.4)."""
     bone_is_dark = photometric == "MONOCHROME1"
     dataset.PresentationIntentType = presentation
-    hand = [code_item(HAND)] if dataset.BodyPartExamined == "HAND" else []
-    dataset.AnatomicRegionSequence = hand
+    # SNOMED CT's name of the hand and of many another body part is BodyPartExamined's too.
+    region = getattr(codes.SCT, dataset.BodyPartExamined.capitalize(), None)
+    dataset.AnatomicRegionSequence = [code_item(region)] if region else []
     dataset.PixelIntensityRelationship = "LOG"
     dataset.PixelIntensityRelationshipSign = 1 if bone_is_dark else -1
     dataset.PresentationLUTShape = "INVERSE" if bone_is_dark else "IDENTITY"

@@ -41,7 +41,7 @@ def list_jobs(
         query = query.where(JobRow.state == state)
     if before is not None:
         query = query.where(JobRow.id < before)
-    rows = session.execute(query.order_by(JobRow.id.desc()).limit(limit)).tuples().all()
+    rows = session.execute(query.order_by(JobRow.id.desc()).limit(limit)).all()
     sent = _destinations(session, [job.id for job, _ in rows])
     return [_job(job, instance, sent.get(job.id, [])) for job, instance in rows]
 

@@ -18,6 +18,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from pydicom.valuerep import validate_value
 
 from dicom_node.header import UNREADABLE
@@ -329,7 +330,7 @@ def _first(dataset: Dataset, keyword: str) -> Dataset:
         items = dataset.get(keyword)
     except UNREADABLE:
         return Dataset()
-    return items[0] if items else Dataset()
+    return items[0] if isinstance(items, Sequence) and items else Dataset()
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

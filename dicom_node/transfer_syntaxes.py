@@ -119,6 +119,9 @@ def decode(dataset: Dataset) -> tuple[npt.NDArray[Any], str]:
     if text(dataset, "NumberOfFrames") not in {"", "0", "1"}:
         msg = "it has several frames, or a number of frames that cannot be read"
         raise PixelsError(msg)
+    if "PixelData" not in dataset:
+        msg = "it has no pixel data"
+        raise PixelsError(msg)
     uid = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
     if uid not in decodable_transfer_syntaxes():
         msg = "its transfer syntax cannot be decoded here"

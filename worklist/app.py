@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dicom_node import __version__, deliveries, records
 from dicom_node.db import now
 from dicom_node.errors import NoSuchJobError
+from dicom_node.jobs import LARGEST_ID
 from dicom_node.node import Node
 from dicom_node.vocabulary import RESEARCH_USE
 from worklist import words
@@ -33,8 +34,6 @@ log = structlog.get_logger()
 
 HERE: Final = Path(__file__).parent
 PAGE_SIZE: Final = 50
-LARGEST_ID: Final = 2**63 - 1
-"""The largest integer that the databases know; a larger one cannot be asked for."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -182,8 +181,6 @@ def show_jobs(
 @router.api_route("/jobs/{job_id:int}", methods=READ)
 def show_job(request: Request, node: NodeOfApp, job_id: int) -> Response:
     """Show one job: its report, its results and where they are, every event."""
-    if job_id > LARGEST_ID:
-        return _no_job(request, job_id)
     try:
         with node.database.read() as session:
             job = records.show_job(session, job_id)
@@ -192,12 +189,8 @@ def show_job(request: Request, node: NodeOfApp, job_id: int) -> Response:
                 "names": delivery_names(session, job_id),
             }
     except NoSuchJobError:
-        return _no_job(request, job_id)
+        return _message(request, HTTPStatus.NOT_FOUND, f"There is no job {job_id}.")
     return _page(request, "job.html", context)
-
-
-def _no_job(request: Request, job_id: int) -> Response:
-    return _message(request, HTTPStatus.NOT_FOUND, f"There is no job {job_id}.")
 
 
 def on_http_error(request: Request, error: Exception) -> Response:

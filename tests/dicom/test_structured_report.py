@@ -434,6 +434,7 @@ def test_a_heatmap_is_named_and_is_evidence() -> None:
     [
         ("ISO_IR 100", "Müller^Jörg"),
         ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("GB18030", "乗^太郎"),  # its second byte is a backslash
         (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
         (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
     ],

@@ -171,11 +171,19 @@ def test_a_deflated_data_set_that_is_damaged(tmp_path: Path) -> None:
         read_header(file)
 
 
-def test_an_error_tells_nothing_of_the_header(tmp_path: Path) -> None:
+def test_one_damaged_element_does_not_make_a_file_unreadable(tmp_path: Path) -> None:
     file = write_dicom(tmp_path / "f.dcm", cr_header(InstitutionName="Jane Doe^^"))
     content = file.read_bytes()
     assert b"LO\x0a\x00Jane" in content
     file.write_bytes(content.replace(b"LO\x0a\x00Jane", b"FD\x0a\x00Jane"))
+    header = read_header(file)
+    assert text(header, "InstitutionName") == ""
+    assert text(header, "Modality") == "CR"
+
+
+def test_an_error_tells_nothing_of_the_header(tmp_path: Path) -> None:
+    file = tmp_path / "f.dcm"
+    file.write_bytes(b"Jane Doe" * 100)
     with pytest.raises(UnreadableError) as caught:
         read_header(file)
     assert "Jane" not in str(caught.value)

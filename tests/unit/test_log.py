@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 PROJECT = Path(__file__).resolve().parents[2]
 SECRET = "Doe^Jane"  # noqa: S105 - what a log must not tell
 
@@ -47,29 +45,22 @@ def test_an_event() -> None:
     assert line["timestamp"].endswith("Z")
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
+def test_an_exception() -> None:
+    told = (
         "ours.exception('not stored', job=7)",
         "ours.error('not stored', job=7, exc_info=True)",
         "ours.error('not stored', job=7, exc_info=error)",
         "ours.error('not stored', job=7, exc_info=sys.exc_info())",
-    ],
-)
-def test_an_exception(told: str) -> None:
-    [line] = lines_of(f"try: fail()\nexcept ValueError as error: {told}")
-    assert (line["event"], line["job"], line["error"]) == ("not stored", 7, "ValueError")
-    assert line["frames"][-1] == "<string>:10 fail"
+    )
+    lines = lines_of("".join(f"try: fail()\nexcept ValueError as error: {way}\n" for way in told))
+    assert len(lines) == len(told)
+    for line in lines:
+        assert (line["event"], line["job"], line["error"]) == ("not stored", 7, "ValueError")
+        assert line["frames"][-1] == "<string>:10 fail"
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
-        "theirs.error('task raised unexpected: %r', error, exc_info=True)",
-        "theirs.exception('task failed')",
-    ],
-)
-def test_an_exception_that_a_library_logs(told: str) -> None:
+def test_an_exception_that_a_library_logs() -> None:
+    told = "theirs.error('task raised unexpected: %r', error, exc_info=True)"
     [line] = lines_of(f"try: fail()\nexcept ValueError as error: {told}")
     assert line["logger"] == "celery.app.trace"
     assert line["error"] == "ValueError"
@@ -85,17 +76,15 @@ def test_a_librarys_warning() -> None:
     }
 
 
-def test_an_exception_that_ends_a_thread() -> None:
-    [line] = lines_of(
-        "thread = threading.Thread(target=fail, name='intake'); thread.start(); thread.join()"
+def test_an_exception_that_ends_a_thread_or_the_process() -> None:
+    thread, process = lines_of(
+        "thread = threading.Thread(target=fail, name='intake')\n"
+        "thread.start(); thread.join(); fail()",
+        expected_exit=1,
     )
-    assert (line["event"], line["thread"]) == ("a thread was ended by an error", "intake")
-    assert line["error"] == "ValueError"
-
-
-def test_an_exception_that_ends_the_process() -> None:
-    [line] = lines_of("fail()", expected_exit=1)
-    assert (line["event"], line["error"]) == ("ended by an error", "ValueError")
+    assert (thread["event"], thread["thread"]) == ("a thread was ended by an error", "intake")
+    assert process["event"] == "ended by an error"
+    assert thread["error"] == process["error"] == "ValueError"
 
 
 def test_what_pydicom_says_of_a_value() -> None:

@@ -118,6 +118,10 @@ def test_where_the_atlas_ends_a_bone_age_is_a_lower_bound(
     assert headline(finding) == words
 
 
+def test_the_end_of_the_atlas_is_flagged() -> None:
+    assert line("End of atlas", bone_age_months=210.0) == "18 years: a lower bound (!)"
+
+
 @pytest.mark.parametrize(
     ("laterality", "title"),
     [("L", "left hand"), ("R", "right hand"), (None, "side not recorded")],

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.config import disable_value_validation
 from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from dicom_node.source_header import (
     TYPE_2,
@@ -284,6 +285,26 @@ def test_a_damaged_element_is_left_out(tmp_path: Path) -> None:
     assert "ImagerPixelSpacing" not in complete_header(source)
 
 
+@pytest.mark.parametrize(
+    "keyword", ["PatientAge", "PatientSex", "SharedFunctionalGroupsSequence", "StudyDescription"]
+)
+def test_an_element_that_cannot_be_read_says_nothing(keyword: str) -> None:
+    tag = Tag(keyword)
+    source = a_source(leave_out=("PatientBirthDate", "Laterality", keyword))
+    source[tag] = RawDataElement(
+        tag, "XX", 2, b"??", 0, is_implicit_VR=False, is_little_endian=True
+    )
+
+    assert chronological_age_months(source) == (None if keyword == "PatientAge" else 108.0)
+    assert recorded_sex(source) == ("unknown" if keyword == "PatientSex" else "F")
+    assert laterality(source) is None
+    assert not complete_header(source).get(keyword)
+
+
+def test_text_that_is_bytes_is_left_out() -> None:
+    assert "StudyDescription" not in complete_header(with_raw("StudyDescription", "OB", b"\1\2"))
+
+
 def test_an_incomplete_code_is_left_out() -> None:
     whole, half = Dataset(), Dataset()
     whole.CodeValue, whole.CodingSchemeDesignator, whole.CodeMeaning = "1", "99HERE", "Hand"
@@ -333,6 +354,7 @@ def test_invalid_values_are_quoted_in_no_warning(tmp_path: Path) -> None:
         ("ISO_IR 126", "Διονυσιος"),
         ("ISO_IR 192", "Wang^XiaoDong=王^小东"),
         ("GB18030", "Wang^XiaoDong=王^小东"),
+        ("GB18030", "乗^太郎"),  # its second byte is a backslash
         (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
         (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
     ],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ from pydicom.uid import ImplicitVRLittleEndian
 from dicom_node.errors import MismatchError, OutOfResourcesError
 from dicom_node.storage import Incoming, Storage, check_uid, content_hash
 from tests.builders import cr_header, write_dicom
+from tests.peers import running
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+PROJECT = Path(__file__).resolve().parents[2]
 UID = "1.2.840.99"
 SHA256 = "ab" * 32
 
@@ -222,31 +224,28 @@ def test_the_hash_of_half_a_file(tmp_path: Path, size: int) -> None:
 # --- half-received files -----------------------------------------------------------------------
 
 
-def hold(root: Path, ready: multiprocessing.synchronize.Event) -> None:
-    """Be a listener that has half a file, until killed."""
-    incoming = Incoming(Storage(root))
-    (incoming.folder / "half").touch()
-    ready.set()
-    multiprocessing.Event().wait()
+HOLD = """
+import pathlib, signal, sys
+from dicom_node.storage import Incoming, Storage
+incoming = Incoming(Storage(pathlib.Path(sys.argv[1])))
+(incoming.folder / "half").touch()
+signal.pause()
+"""
 
 
 def test_a_new_listener_clears_away_a_dead_ones_files_and_leaves_a_living_ones(
     tmp_path: Path,
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready = context.Event()
-    process = context.Process(target=hold, args=(tmp_path, ready))
-    process.start()
-    try:
-        assert ready.wait(60)
-        storage = Storage(tmp_path)
-        [theirs] = storage.partial.glob("listener-*")
+    (tmp_path / "log").mkdir()
+    storage = Storage(tmp_path / "data")
+    command = [sys.executable, "-c", HOLD, storage.root]
+    environment = {"PYTHONPATH": str(PROJECT)}
+    with running(command, tmp_path / "log", environment=environment) as peer:
+        [half] = peer.wait_for(lambda: list(storage.partial.glob("listener-*/half")), "a listener")
         ours = Incoming(storage)
-        assert (theirs / "half").exists()
-        assert ours.folder != theirs
-    finally:
-        process.kill()
-        process.join()
+        assert half.exists()
+        peer.process.kill()
+        peer.process.wait()
     third = Incoming(storage)
     assert sorted(storage.partial.iterdir()) == sorted([ours.folder, third.folder])
     third.close()
