@@ -95,7 +95,10 @@ def serve(context: typer.Context) -> None:
 
     config = _config(context)
     migrations.upgrade(config)
-    Supervisor(parts_of(config, context.obj.resolve())).run()
+    supervisor = Supervisor(parts_of(config, context.obj.resolve()))
+    supervisor.run()
+    if supervisor.exit_code:
+        raise typer.Exit(supervisor.exit_code)
 
 
 @app.command()

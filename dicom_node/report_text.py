@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SIDES: Final = {"L": "left hand", "R": "right hand", None: "side not recorded"}
 SEXES: Final = {"M": "male", "F": "female", "unknown": "not recorded"}
 
+SEEN_FROM_ACCURACY: Final = 0.75
+"""Weights that saw the recorded sex less often on their validation split say nothing of it."""
+
 FLAG_PROBABILITY: Final = 0.9
 """A sex seen with less is not flagged: calibrated, one flag in ten at most is then wrong."""
 
@@ -159,6 +162,9 @@ def _no_growth_lines(sex: str) -> list[ReportLine]:
 
 def _sex_lines(estimate: Estimate) -> list[ReportLine]:
     """Return the recorded sex, and the sex seen in the image as a flag of consistency."""
+    recorded = ReportLine("Sex recorded", SEXES[estimate.sex])
+    if not sees_sex(estimate):
+        return [recorded, ReportLine("Sex seen in image", "not said: these weights cannot tell")]
     seen = f"{SEXES[estimate.sex_seen]} ({estimate.sex_probability:.0%})"
     is_flag = False
     if estimate.sex == "unknown":
@@ -170,7 +176,9 @@ def _sex_lines(estimate: Estimate) -> list[ReportLine]:
     else:
         seen += ", DISAGREES: check patient and image"
         is_flag = True
-    return [
-        ReportLine("Sex recorded", SEXES[estimate.sex]),
-        ReportLine("Sex seen in image", seen, is_flag=is_flag),
-    ]
+    return [recorded, ReportLine("Sex seen in image", seen, is_flag=is_flag)]
+
+
+def sees_sex(estimate: Estimate) -> bool:
+    """Return whether what the weights see of the sex is worth saying."""
+    return estimate.sex_accuracy is not None and estimate.sex_accuracy >= SEEN_FROM_ACCURACY

@@ -166,7 +166,8 @@ def _store_one(association: Association, path: Path, dataset: Dataset) -> Transf
     except RuntimeError:  # it ended just now
         return Transfer(path, NO_ANSWER, "the association ended before this object was sent")
     status = answer.get("Status")
-    if status is None:
+    if status is None:  # a late answer must not be taken for that to the next request
+        association.abort()
         return Transfer(path, NO_ANSWER, "no answer: timed out, or the association was aborted")
     comment = "" if status == 0x0000 else f"answered with {status:04X}"
     return Transfer(path, int(status), comment)

@@ -51,7 +51,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 from dicom_node import vocabulary as v
 from dicom_node.growth import is_at_ceiling, reaches_ceiling
 from dicom_node.identity import stamp, tracking_uid
-from dicom_node.report_text import determination, headline, title
+from dicom_node.report_text import determination, headline, sees_sex, title
 from dicom_node.source_header import complete_header, local_time, without_identity
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from dicom_node.finding import Finding
     from dicom_node.growth import Growth
     from dicom_node.identity import ReferencedInstance, ResultIdentity
+    from models.estimate import Estimate
 
 SOP_CLASSES: Final[dict[str, type[Comprehensive3DSR | ComprehensiveSR]]] = {
     Comprehensive3DSRStorage: Comprehensive3DSR,
@@ -290,8 +291,15 @@ def _measurements(finding: Finding) -> list[Measurement]:
         ),
         *_subject_age(finding.chronological_age_months),
         *([] if growth is None else _growth(growth)),
-        Measurement(v.SEX_PROBABILITY, round(estimate.sex_probability, 3), v.NO_UNITS),
+        *_sex_probability(estimate),
     ]
+
+
+def _sex_probability(estimate: Estimate) -> list[Measurement]:
+    """Return the probability of the sex seen, where these weights can tell it."""
+    if not sees_sex(estimate):
+        return []
+    return [Measurement(v.SEX_PROBABILITY, round(estimate.sex_probability, 3), v.NO_UNITS)]
 
 
 def _bone_age(name: Code, months: float, sex: str) -> Measurement:
@@ -323,10 +331,10 @@ def _growth(growth: Growth) -> list[Measurement]:
 
 def _evaluations(finding: Finding) -> list[QualitativeEvaluation]:
     """Return the coded statements on the image. What has a finding has passed the gate."""
-    return [
-        QualitativeEvaluation(v.SEX_SEEN, v.SEX[finding.estimate.sex_seen]),
-        QualitativeEvaluation(v.QUALITY, v.QUALITY_MET),
-    ]
+    quality = QualitativeEvaluation(v.QUALITY, v.QUALITY_MET)
+    if not sees_sex(finding.estimate):
+        return [quality]
+    return [QualitativeEvaluation(v.SEX_SEEN, v.SEX[finding.estimate.sex_seen]), quality]
 
 
 def _summary(finding: Finding) -> ContainerContentItem:

@@ -9,13 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from dicom_node.broker import embedded_server_command
+from dicom_node.errors import ConfigError
 
 if TYPE_CHECKING:
     from dicom_node.config import Config
@@ -40,7 +41,8 @@ class Part:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     pause_seconds: float = FIRST_PAUSE_SECONDS
-    start_at: float = field(default=0.0)
+    start_at: float = 0.0
+    starts: int = 0
 
 
 def _die_with_parent() -> None:
@@ -79,6 +81,7 @@ class Supervisor:
     def __init__(self, parts: list[Part]) -> None:
         self.parts = parts
         self._stop = threading.Event()
+        self.exit_code = 0
 
     def stop(self) -> None:
         """Ask `run` to end."""
@@ -112,10 +115,18 @@ class Supervisor:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - no other thread runs here
             )
             part.started_at = moment
+            part.starts += 1
             log.info("started", part=part.name, pid=part.process.pid)
 
     def _mourn(self, part: Part, code: int, moment: float) -> None:
-        """Note that a part died, and when it may start again."""
+        """Note that a part died, and when it may start again.
+
+        One that cannot use the configuration from the very start never will: all stop.
+        """
+        if code == ConfigError.exit_code and part.starts == 1:
+            log.error("bad configuration", part=part.name)
+            self.exit_code = code
+            self.stop()
         if moment - part.started_at > HEALTHY_SECONDS:
             part.pause_seconds = FIRST_PAUSE_SECONDS
         log.error("ended", part=part.name, exit=code, pause_seconds=part.pause_seconds)

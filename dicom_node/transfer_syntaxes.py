@@ -6,7 +6,7 @@ ends the whole process on some damaged JPEG streams and is never asked; libjpeg-
 imagecodecs, decodes JPEG lossless and 12-bit JPEG extended in its place. pydicom has no plugin
 for imagecodecs, so this module is one (pydicom, "Decoder Plugins").
 
-Nothing here imports a codec before it is needed: the listener only asks what can be decoded.
+The first image that needs imagecodecs loads it: the listener only asks what can be decoded.
 """
 
 from __future__ import annotations
@@ -89,7 +89,6 @@ DECODER_DEPENDENCIES: Final = {
     uid: ("imagecodecs",) for uid, codec in CODECS.items() if codec == "imagecodecs"
 }
 """What pydicom asks of a plugin's module, beside `is_available`."""
-
 
 _UNDECODABLE: Final = (*UNREADABLE, RuntimeError, MemoryError)
 """What pydicom's decoders raise on damaged pixel data."""

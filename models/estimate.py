@@ -30,6 +30,9 @@ class Estimate:
         "M" or "F", as the image looks to the network; a consistency flag, never an override.
     sex_probability : float
         Of ``sex_seen``, 0.5 to 1.
+    sex_accuracy : float or None
+        How often these weights saw the recorded sex on their validation split (weights card);
+        None where it was not measured. Near one half, what they see says nothing.
     heatmap : ndarray of float32
         (h, w) in [0, 1] on block 4's grid: where the estimate comes from.
     weights_version : str
@@ -43,5 +46,6 @@ class Estimate:
     by_sex: dict[str, float] | None
     sex_seen: str
     sex_probability: float
+    sex_accuracy: float | None
     heatmap: npt.NDArray[np.float32]
     weights_version: str

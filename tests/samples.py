@@ -39,6 +39,7 @@ def an_estimate(**changes: object) -> Estimate:
         "by_sex": None,
         "sex_seen": "F",
         "sex_probability": 0.97,
+        "sex_accuracy": 0.95,
         "heatmap": heat / heat.max(),
         "weights_version": WEIGHTS,
     }

@@ -192,6 +192,7 @@ class Estimator:
             by_sex=by_sex,
             sex_seen=SEX_INPUTS[index],
             sex_probability=seen[index].item(),
+            sex_accuracy=self.weights.card.get("measured", {}).get("sex_accuracy"),
             heatmap=heatmap,
             weights_version=self.weights.version,
         )

@@ -291,6 +291,12 @@ def test_every_number_stands_in_the_group() -> None:
     assert value(report, v.SEX_SEEN) == "F"
 
 
+def test_a_report_is_silent_on_the_sex_that_the_weights_cannot_tell() -> None:
+    report = a_report(finding=a_finding(sex_accuracy=0.53))
+    assert not list(items(report, v.SEX_SEEN))
+    assert not list(items(report, v.SEX_PROBABILITY))
+
+
 @pytest.mark.parametrize(
     ("bone_age", "interval", "code"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
 from models.phantom import draw_phantom
-from tests.nodes import MODALITY, destination, running_node
+from tests.nodes import MODALITY, destination, running_node, write_config
 from tests.peers import free_port, wait_until
 
 if TYPE_CHECKING:
@@ -201,3 +203,11 @@ def test_unknown_caller_and_wrong_name_are_rejected(tmp_path: Path, dcmtk: Dcmtk
         assert "Calling AE Title Not Recognized" in stranger.stdout + stranger.stderr
         misnamed = dcmtk.echoscu(node.port, called="OTHER")
         assert "Called AE Title Not Recognized" in misnamed.stdout + misnamed.stderr
+
+
+def test_weights_that_are_not_there_end_serve_with_2(tmp_path: Path) -> None:
+    config_file = write_config(tmp_path, inference={"weights": "no-such-weights"})
+    command = [sys.executable, "-m", "dicom_node", "--config", str(config_file), "serve"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2
+    assert "inference.weights" in ended.stderr

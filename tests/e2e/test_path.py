@@ -125,13 +125,13 @@ def test_number_in_report_is_that_of_predict(
     for (picture, sex, months), stored in zip(
         _radiographs(shared_data, len(bits)), bits, strict=True
     ):
-        photometric = "MONOCHROME1" if stored == 14 else "MONOCHROME2"
+        inverted = stored == 14
         dataset = wrap_radiograph(
             read_picture(picture),
             sex=sex,
             age_months=months,
             bits_stored=stored,
-            photometric=photometric,
+            photometric="MONOCHROME1" if inverted else "MONOCHROME2",
         )
         path = tmp_path / f"{picture.stem}.dcm"
         dataset.save_as(path, enforce_file_format=True)

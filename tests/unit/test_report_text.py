@@ -130,3 +130,10 @@ def test_the_side_is_named(laterality: str | None, title: str) -> None:
     finding = a_finding(laterality=laterality)  # type: ignore[arg-type]
 
     assert report_text(finding).startswith(f"Bone age, {title}\n")
+
+
+@pytest.mark.parametrize("accuracy", [None, 0.53, 0.749])
+def test_weights_that_cannot_tell_the_sex_say_nothing_of_it(accuracy: float | None) -> None:
+    text = report_text(a_finding(sex="M", sex_seen="F", sex_accuracy=accuracy))
+    assert "not said: these weights cannot tell" in text
+    assert "disagrees" not in text.lower()
