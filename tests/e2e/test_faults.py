@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pydicom
 import pytest
-from dicom_node.radiograph import wrap_radiograph
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
+from dicom_node.radiograph import wrap_radiograph
 from models.phantom import draw_phantom
 from tests.nodes import MODALITY, destination, running_node, write_config
 from tests.peers import free_port, wait_until

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pydicom
 import pytest
-from dicom_node.pixels import read_picture_pixels
-from dicom_node.radiograph import read_picture, wrap_radiograph
 from PIL import Image
 
+from dicom_node.pixels import read_picture_pixels
+from dicom_node.radiograph import read_picture, wrap_radiograph
 from tests.nodes import destination, running_node
 from tests.peers import free_port
 from tests.validators import dciodvfy
