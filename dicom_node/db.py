@@ -29,6 +29,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from dicom_node.states import DeliveryState, JobState
 
 BUSY_TIMEOUT_MS = 30_000
+CONNECT_SECONDS = 10
 UID_LENGTH = 64
 
 
@@ -235,9 +236,13 @@ class Database:
         self.backend = parsed.get_backend_name()
         if self.backend == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        # hide_parameters: an error must not carry a row's values into a log.
         networked = self.backend != "sqlite"
-        self.engine = create_engine(url, pool_pre_ping=networked, hide_parameters=True)
+        self.engine = create_engine(
+            url,
+            pool_pre_ping=networked,
+            hide_parameters=True,  # an error must not carry a row's values into a log
+            connect_args={"connect_timeout": CONNECT_SECONDS} if networked else {},
+        )
         if self.backend == "sqlite":
             _prepare_sqlite(self.engine)
 

@@ -15,6 +15,9 @@ from dicom_node.storage import Storage
 if TYPE_CHECKING:
     from dicom_node.config import Config
 
+HEARTBEAT_SECONDS = 10.0
+"""How often a listener or a worker says that it lives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

@@ -27,7 +27,9 @@ from dicom_node.errors import (
 )
 from dicom_node.header import kept, read_header, text
 from dicom_node.intake import Intake
+from dicom_node.node import HEARTBEAT_SECONDS
 from dicom_node.routes import secondary_capture_negotiated
+from dicom_node.scu import on_connection_open
 from dicom_node.storage import Incoming, check_uid, content_hash
 from dicom_node.transfer_syntaxes import decodable_transfer_syntaxes
 
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MAXIMUM_PDU_BYTES = 131_072
-HEARTBEAT_SECONDS = 10.0
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_AE_NOT_RECOGNISED = 0x01, 0x01, 0x03
@@ -143,13 +144,6 @@ def start_server(
     threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
     ae._servers.append(server)  # noqa: SLF001 - as AE.start_server does
     return server
-
-
-def on_connection_open(event: Event) -> None:
-    """Answer at once: no waiting for more bytes to fill a packet."""
-    transport = event.assoc.dul.socket
-    if transport is not None and transport.socket is not None:
-        transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def on_requested(event: Event, config: Config) -> None:

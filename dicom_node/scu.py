@@ -53,8 +53,8 @@ def is_refusal(status: int) -> bool:
     return status & 0xFF00 == MISMATCH or status in FOR_GOOD
 
 
-def _on_connection_open(event: Event) -> None:
-    """Send at once: no waiting for more bytes to fill a packet."""
+def on_connection_open(event: Event) -> None:
+    """Send and answer at once: no waiting for more bytes to fill a packet."""
     transport = event.assoc.dul.socket
     if transport is not None and transport.socket is not None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -74,7 +74,7 @@ def _associate(ae: AE, destination: Destination) -> Association:
         destination.host,
         destination.port,
         ae_title=destination.ae_title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _on_connection_open)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, on_connection_open)],
     )
     if association.is_established:
         return association

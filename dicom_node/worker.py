@@ -12,7 +12,7 @@ from celery.signals import worker_shutting_down
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import pipeline
-from dicom_node.node import process_name
+from dicom_node.node import HEARTBEAT_SECONDS, process_name
 
 if TYPE_CHECKING:
     from dicom_node.broker import Queue
@@ -22,8 +22,6 @@ log = structlog.get_logger()
 
 SENDERS = 4
 """Deliveries at once in the sending process, so that one slow archive does not hold others."""
-
-HEARTBEAT_SECONDS = 10.0
 
 
 def work(node: Node, queue: Queue) -> None:

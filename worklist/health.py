@@ -11,14 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.broker import Broker
 from dicom_node.db import Database, HeartbeatRow, now
-from dicom_node.node import Node
+from dicom_node.node import HEARTBEAT_SECONDS, Node
 from dicom_node.storage import Storage
 
 State = Literal["ok", "warning", "down"]
 SEVERITY: Final[tuple[State, ...]] = ("ok", "warning", "down")
-
-BEAT_SECONDS: Final = 10.0
-"""How often listeners and workers write a heartbeat."""
 
 BEATS_MISSED: Final = 3
 """So many beats late, a process counts as gone."""
@@ -115,7 +112,7 @@ def check_node(node: Node) -> Health:
     config, (database, beats) = node.config, _read_beats(node.database)
     sweep_seconds = config.leases.sweep_seconds
     assess = (
-        _check_beats(beats, "assess", config.inference.workers, BEAT_SECONDS)
+        _check_beats(beats, "assess", config.inference.workers, HEARTBEAT_SECONDS)
         if config.inference.workers
         else _check_foreign_assess(beats)
     )
@@ -123,8 +120,8 @@ def check_node(node: Node) -> Health:
         database=database,
         broker=_check_broker(node.broker),
         assess=assess,
-        send=_check_beats(beats, "send", 1, BEAT_SECONDS),
-        listener=_check_beats(beats, "listen", config.node.listeners, BEAT_SECONDS),
+        send=_check_beats(beats, "send", 1, HEARTBEAT_SECONDS),
+        listener=_check_beats(beats, "listen", config.node.listeners, HEARTBEAT_SECONDS),
         sweeper=_check_beats(beats, "sweep", 1, sweep_seconds),
         disk=_check_disk(node.storage),
     )
@@ -181,7 +178,7 @@ def _check_beats(
     if not own:
         return Check("down", "it has not been heard from at all")
     last = f"the last beat came {own[0].silent_seconds:.0f} s ago"
-    patience = BEATS_MISSED * max(interval_seconds, BEAT_SECONDS)
+    patience = BEATS_MISSED * max(interval_seconds, HEARTBEAT_SECONDS)
     alive = sum(beat.silent_seconds <= patience for beat in own)
     if not alive:
         return Check("down", f"{last}, one is due every {interval_seconds:g} s")
@@ -193,7 +190,7 @@ def _check_beats(
 
 def _check_foreign_assess(beats: list[_Beat] | None) -> Check:
     """Judge the assess workers of a node that starts none itself."""
-    found = _check_beats(beats, "assess", 1, BEAT_SECONDS)
+    found = _check_beats(beats, "assess", 1, HEARTBEAT_SECONDS)
     if found.state != "down":
         return found
     return Check("ok", "none runs, and none is asked for (inference.workers is 0)")
