@@ -52,9 +52,7 @@ class Tables:
     def indexes(self) -> set[str | None]:
         found = inspect(self._database.engine)
         return {
-            index["name"]
-            for table in Table.metadata.tables
-            for index in found.get_indexes(table)
+            index["name"] for table in Table.metadata.tables for index in found.get_indexes(table)
         }
 
 
@@ -87,38 +85,35 @@ def test_down_and_up_again(empty: Config, tables: Tables) -> None:
     command.check(settings)
 
 
+UPGRADE = """
+import sys
+from dicom_node.config import Config, DatabaseSection
+from dicom_node.migrations import upgrade
+config = Config(database=DatabaseSection(url=sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+upgrade(config)
+"""
+
+
 def test_two_that_start_at_once(empty: Config, tables: Tables) -> None:
     """As two containers do that share a database."""
-    program = (
-        "import sys\n"
-        "from dicom_node.config import Config, DatabaseSection\n"
-        "from dicom_node.migrations import upgrade\n"
-        "config = Config(database=DatabaseSection(url=sys.argv[1]))\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        "upgrade(config)\n"
-    )
-    command_line = [sys.executable, "-c", program, empty.database_url]
-    started = [
-        subprocess.Popen(
-            command_line,
-            cwd=PROJECT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in started:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in started:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in started:
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 0, errors
+    with subprocess.Popen(
+        [sys.executable, "-c", UPGRADE, empty.database_url],
+        cwd=PROJECT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        other.stdin.write("\n")
+        other.stdin.flush()
+        migrations.upgrade(empty)
+        _, errors = other.communicate(timeout=120)
+    assert other.returncode == 0, errors
     assert tables.names() == {*Table.metadata.tables, VERSION}
 
 

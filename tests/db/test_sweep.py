@@ -86,10 +86,11 @@ def test_one_job_that_cannot_be_admitted_does_not_keep_the_rest(
         poison, good = add_job(session), add_job(session)
         lost = add_job(session, JobState.QUEUED)
     admit = intake.admit
+    refused = OperationalError("UPDATE", {}, Exception())
 
     def fail_once(node: Node, job_id: int) -> JobState:
         if job_id == poison:
-            raise OperationalError("UPDATE", {}, Exception("no"))
+            raise refused
         return admit(node, job_id)
 
     monkeypatch.setattr(intake, "admit", fail_once)
@@ -220,9 +221,7 @@ def test_what_was_held_goes_on_when_its_destination_is_back(node_with_broker: No
         ours, gone = deliveries.create(session, job_id, ["PACS", "GONE"])
         for delivery_id in (ours, gone):
             deliveries.mark_enqueued(session, [delivery_id])
-            assert deliveries.move(
-                session, delivery_id, DeliveryState.WAITING, DeliveryState.HELD
-            )
+            assert deliveries.move(session, delivery_id, DeliveryState.WAITING, DeliveryState.HELD)
     assert sweep_once(node) == {**NOTHING, "deliveries_released": 1, "deliveries_enqueued": 1}
     assert waiting_in(node, "send") == [ours]
     with node.database.read() as session:

@@ -12,8 +12,16 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from models import phantom
-from models.phantom import CENTRES, draw_phantom, ossified_centres, save_phantom
+from models.phantom import CENTRES, LABEL, draw_phantom, ossified_centres, save_phantom
+from models.phantom.anatomy import OUTLINES
+from models.phantom.bone import draw_long_bone, draw_round_bone, draw_skeleton, outline_of
+from models.phantom.field import Field, Point
+from models.phantom.film import Film
+from models.phantom.flesh import draw_flesh
+from models.phantom.frame import Frame, place_frame
+from models.phantom.hand import Hand, pose
+from models.phantom.letters import letters_of
+from models.phantom.shaft import JOINT
 from models.tjnet.dataset import decode_picture
 from models.tjnet.preprocess import to_input
 
@@ -35,32 +43,32 @@ def detailed(sex: str, age_months: float) -> Picture:
 @cache
 def placed(
     sex: str, age_months: float, seed: int = 0, shape: tuple[int, int] = (HEIGHT_PX, WIDTH_PX)
-) -> tuple[phantom._Hand, phantom._Frame]:
+) -> tuple[Hand, Frame]:
     rng = np.random.default_rng(seed)
-    hand = phantom._pose("MF".index(sex), age_months, rng)
-    return hand, phantom._frame(hand, *shape, rng)
+    hand = pose("MF".index(sex), age_months, rng)
+    return hand, place_frame(hand, *shape, rng)
 
 
 @cache
 def paths(
     sex: str, age_months: float, seed: int = 0, shape: tuple[int, int] = (HEIGHT_PX, WIDTH_PX)
-) -> tuple[phantom.Field, phantom.Field]:
+) -> tuple[Field, Field]:
     """Return what is drawn of bone and of flesh, before exposure."""
     hand, frame = placed(sex, age_months, seed, shape)
-    bone = phantom._draw_skeleton(hand, frame, np.random.default_rng(seed))
-    return bone, phantom._draw_flesh(hand, frame)
+    bone = draw_skeleton(hand, frame, np.random.default_rng(seed))
+    return bone, draw_flesh(hand, frame)
 
 
-def centre_unit(hand: phantom._Hand, name: str) -> phantom.Point:
+def centre_unit(hand: Hand, name: str) -> Point:
     """Return where a centre appears, in adult units."""
     if name == "sesamoid":
         x, y = hand.bone("MC1").at(0.93 * hand.bone("MC1").length)
         return x - 7.6, y - 2.2
-    if name in phantom._OUTLINES:
-        return phantom._outline(phantom._OUTLINES[name])[0]
+    if name in OUTLINES:
+        return outline_of(OUTLINES[name])[0]
     bone = hand.bone(name)
     # An epiphysis begins at its plate; half a unit on lies inside even a dot.
-    along = phantom._JOINT + bone.epiphysis_depth - 0.9
+    along = JOINT + bone.epiphysis_depth - 0.9
     return bone.at(bone.length - along if bone.distal_plate else along)
 
 
@@ -68,7 +76,7 @@ def plate_gap(pixels: Picture, sex: str, age_months: float, name: str) -> float:
     """Return how much darker the plate is than the bone on both its sides, in grey levels."""
     hand, frame = placed(sex, age_months, 0, pixels.shape)
     bone = hand.bone(name)
-    plate = phantom._JOINT + bone.epiphysis_depth
+    plate = JOINT + bone.epiphysis_depth
     across = math.radians(bone.degrees)
     levels = []
     for along in np.arange(plate - 3.0, plate + 4.0, 0.15):
@@ -192,11 +200,11 @@ class TestMaturity:
         drawn = []
         for age in (appears - 1.0, appears + 8.0):
             hand, frame = placed(sex, age)
-            film = phantom._Film(frame, np.random.default_rng(0))
-            if name in phantom._OUTLINES:
-                phantom._draw_round_bone(film, hand, name)
+            film = Film(frame, np.random.default_rng(0))
+            if name in OUTLINES:
+                draw_round_bone(film, hand, name)
             else:
-                phantom._draw_long_bone(film, hand, hand.bone(name))
+                draw_long_bone(film, hand, hand.bone(name))
             x, y = frame.px(centre_unit(hand, name))
             drawn.append(float(film.path[int(y), int(x)]))
         assert drawn[0] == 0.0
@@ -239,14 +247,14 @@ def label_mask(
     height_px, width_px = shape
     marked = draw_phantom(sex, age_months, height_px=height_px, width_px=width_px)
     with monkeypatch.context() as patch:
-        patch.setattr(phantom, "LABEL", "")
+        patch.setattr("models.phantom.letters.LABEL", "")
         plain = draw_phantom(sex, age_months, height_px=height_px, width_px=width_px)
     return marked, marked != plain
 
 
 class TestLabel:
     def test_says_synthetic(self) -> None:
-        assert phantom.LABEL == "SYNTHETIC"
+        assert LABEL == "SYNTHETIC"
 
     @pytest.mark.parametrize("shape", [(1536, 1152), (512, 384), (512, 512), (900, 360)])
     def test_is_large_at_the_top_and_bright(
@@ -271,7 +279,7 @@ class TestLabel:
     @staticmethod
     def likeness(part: npt.NDArray[np.float32], text: str) -> float:
         """Return the best correlation of a text with any place of a part of a picture."""
-        letters = Image.fromarray(phantom._letters(text, 55))
+        letters = Image.fromarray(letters_of(text, 55))
         width, height = letters.width // 3, letters.height // 3
         template = np.asarray(letters.resize((width, height), Image.Resampling.BOX))
         template = template - template.mean()

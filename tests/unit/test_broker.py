@@ -49,7 +49,7 @@ def test_a_broker_that_goes_and_comes_back(client: Broker, port: int, tmp_path: 
 
 
 def test_one_try_to_enqueue_is_one_try(client: Broker) -> None:
-    """kombu would try for seconds, and each of a thousand ids again."""
+    """Left to itself, kombu tries for seconds, and again with each of a thousand ids."""
     options = client.app.connection_for_write()._extract_failover_opts()
     assert options["max_retries"] == 0
 

@@ -138,7 +138,6 @@ def test_every_command_has_help(run: Callable[..., Ended], words: list[str]) -> 
     ],
     ids=" ".join,
 )
-@pytest.mark.usefixtures("node")
 def test_wrong_usage(run: Callable[..., Ended], words: list[str]) -> None:
     assert run(*words).code == USAGE
 
@@ -203,9 +202,7 @@ def hand(tmp_path: Path) -> Path:
     return write_dicom(tmp_path / "hand.dcm", cr_header())
 
 
-def test_explain_what_is_assessed(
-    run: Callable[..., Ended], config_file: Path, hand: Path
-) -> None:
+def test_explain_what_is_assessed(run: Callable[..., Ended], config_file: Path, hand: Path) -> None:
     told = run("--config", config_file, "explain", hand)
     assert told == Ended(0, f"{hand}: would be assessed\nresults go to: PACS\n", "")
     found = run("--config", config_file, "explain", hand, "--json").json
@@ -230,7 +227,11 @@ def test_explain_what_is_assessed(
     ],
 )
 def test_explain_what_is_not(
-    run: Callable[..., Ended], config_file: Path, tmp_path: Path, values: Any, reason: str
+    run: Callable[..., Ended],
+    config_file: Path,
+    tmp_path: Path,
+    values: dict[str, str],
+    reason: str,
 ) -> None:
     file = write_dicom(tmp_path / "other.dcm", cr_header(**values))
     told = run("--config", config_file, "explain", file)
@@ -241,9 +242,7 @@ def test_explain_what_is_not(
     assert found.json["destinations"] == []
 
 
-def test_explain_what_is_no_dicom(
-    run: Callable[..., Ended], config_file: Path
-) -> None:
+def test_explain_what_is_no_dicom(run: Callable[..., Ended], config_file: Path) -> None:
     told = run("--config", config_file, "explain", config_file, "--json")
     assert told.code == NOT_ELIGIBLE
     assert told.json["reason"] == "the header cannot be parsed (InvalidDicomError)"
@@ -257,7 +256,9 @@ def test_jobs(run: Callable[..., Ended], node: Node) -> None:
     rejected, queued = job_in(node, JobState.REJECTED), job_in(node, JobState.QUEUED)
     with node.database.write() as session:
         moved = (JobState.REJECTED, JobState.QUEUED)
-        assert jobs.move(session, rejected, *moved, reason="body part [/X], [bold]not[/bold] a hand")
+        assert jobs.move(
+            session, rejected, *moved, reason="body part [/X], [bold]not[/bold] a hand"
+        )
     assert [job["id"] for job in run("jobs", "--json").json] == [queued, rejected]
     assert [job["id"] for job in run("jobs", "--json", "--limit", 1).json] == [queued]
     assert run("jobs", "--json", "--state", "sent").json == []
@@ -278,11 +279,11 @@ def test_show(run: Callable[..., Ended], node: Node) -> None:
     assert "job: running -> failed" in told.out
 
 
-@pytest.mark.parametrize("command", ["show", "rerun", "retry", "cancel"])
-@pytest.mark.parametrize("number", ["1", str(2**31), str(10**30)])
 @pytest.mark.usefixtures("node")
-def test_no_such_job(run: Callable[..., Ended], command: str, number: str) -> None:
-    assert run(command, number) == Ended(NO_JOB, "", f"error: no job {number}\n")
+def test_no_such_job(run: Callable[..., Ended]) -> None:
+    for command in ("show", "rerun", "retry", "cancel"):
+        for number in (1, 2**31, 10**30):
+            assert run(command, number) == Ended(NO_JOB, "", f"error: no job {number}\n")
 
 
 def test_cancel(run: Callable[..., Ended], node: Node) -> None:
@@ -403,8 +404,10 @@ def test_what_cannot_be_sent(run: Callable[..., Ended], config_file: Path) -> No
 def test_as_a_process(config_file: Path) -> None:
     """The exit code reaches the shell, and only the answer is on standard output."""
     ended = subprocess.run(
-        [sys.executable, "-m", "dicom_node", "--config", config_file, "explain", config_file]
-        + ["--json"],
+        [
+            *(sys.executable, "-m", "dicom_node", "--config", str(config_file)),
+            *("explain", str(config_file), "--json"),
+        ],
         cwd=PROJECT,
         check=False,
         capture_output=True,

@@ -46,7 +46,11 @@ def code(meaning: str) -> list[Any]:
         {"BodyPartExamined": "extremity", "ProtocolName": "Handgelenk links"},
         {"BodyPartExamined": "", "StudyDescription": "Âge osseux"},
         {"BodyPartExamined": "", "StudyDescription": "Edad ósea, muñeca"},
-        {"BodyPartExamined": "", "StudyDescription": "左手 骨年齢", "SpecificCharacterSet": "ISO_IR 192"},
+        {
+            "BodyPartExamined": "",
+            "StudyDescription": "左手 骨年齢",
+            "SpecificCharacterSet": "ISO_IR 192",
+        },
         {"BodyPartExamined": "", "ProcedureCodeSequence": code("XR hand bone age")},
         {
             "BodyPartExamined": "",
@@ -132,7 +136,9 @@ def test_the_rules_are_the_configurations() -> None:
     assert found(BodyPartExamined="HAND") == "body part HAND, not a hand"
     assert found(BodyPartExamined="EXTREM", ProtocolName="l_hand") is None
     assert found(BodyPartExamined="L_HAND", SeriesDescription="lat") is None
-    assert found(BodyPartExamined="L_HAND", ProtocolName="Stress") == "the description says 'stress'"
+    assert (
+        found(BodyPartExamined="L_HAND", ProtocolName="Stress") == "the description says 'stress'"
+    )
     assert found(BodyPartExamined="L_HAND", PatientAge="006Y") == (
         "the patient is older than 5 years"
     )

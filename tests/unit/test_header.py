@@ -35,13 +35,21 @@ def as_in_the_node() -> Iterator[None]:
 
 def raw(keyword: str, vr: str, value: bytes) -> RawDataElement:
     """Return an element as a file holds it, whatever its VR allows."""
-    return RawDataElement(Tag(keyword), vr, len(value), value, 0, False, True)
+    return RawDataElement(
+        Tag(keyword),
+        vr,
+        len(value),
+        value,
+        0,
+        is_implicit_VR=False,
+        is_little_endian=True,
+    )
 
 
 def header_with(*elements: RawDataElement) -> Dataset:
     header = cr_header()
     for element in elements:
-        dict.__setitem__(header._dict, element.tag, element)
+        header._dict[element.tag] = element  # past the checks of Dataset's own
     return header
 
 

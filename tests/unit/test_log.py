@@ -89,16 +89,14 @@ def test_an_exception_that_ends_a_thread_or_the_process() -> None:
 
 def test_what_pydicom_says_of_a_value() -> None:
     """It repeats the value, in a warning and in a log of its own."""
-    program = "\n".join(
-        (
-            "from pydicom import Dataset",
-            "header = Dataset()",
-            "header.PatientBirthDate = SECRET",
-            "header.StudyInstanceUID = SECRET",
-            "logging.getLogger('pydicom').error(SECRET)",
-            "logging.getLogger('pynetdicom.dsutils').error(SECRET)",
-        )
-    )
+    program = """
+from pydicom import Dataset
+header = Dataset()
+header.PatientBirthDate = SECRET
+header.StudyInstanceUID = SECRET
+logging.getLogger('pydicom').error(SECRET)
+logging.getLogger('pynetdicom.dsutils').error(SECRET)
+"""
     assert lines_of(program) == []
     told = subprocess.run(
         [sys.executable, "-c", BEGIN.replace("log.configure()", "") + program],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
 from dicom_node.errors import MismatchError, OutOfResourcesError
 from dicom_node.storage import Incoming, Storage, check_uid, content_hash
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 UID = "1.2.840.99"
+UID_OF_ANOTHER = generate_uid()
 SHA256 = "ab" * 32
 
 
@@ -41,7 +42,19 @@ def test_a_uid(uid: str) -> None:
     "uid",
     [
         *("", ".", "..", "1..2", ".1", "1.", "1" * 65, "../x", "1/2", "/etc/passwd", "1.2\0"),
-        *("1.2\n", " 1.2", "1.2 ", "1.a", "1.2.-3", "٣.١", "1.²", "1,2", "..%2f", "1\\2", "~"),
+        *(
+            "1.2\n",
+            " 1.2",
+            "1.2 ",
+            "1.a",
+            "1.2.-3",
+            "\u0663.\u0661",
+            "1.²",
+            "1,2",
+            "..%2f",
+            "1\\2",
+            "~",
+        ),
     ],
 )
 def test_no_uid(uid: str, tmp_path: Path) -> None:
@@ -191,7 +204,7 @@ def test_the_hash_is_of_what_the_sender_sent(tmp_path: Path) -> None:
     header = cr_header()
     first = hash_of(tmp_path, header)
     header.file_meta.ImplementationVersionName = "A_LATER_VERSION"
-    header.file_meta.ImplementationClassUID = "1.2.3.4"
+    header.file_meta.ImplementationClassUID = UID_OF_ANOTHER
     header.file_meta.SourceApplicationEntityTitle = "ELSEWHERE"
     header.preamble = b"\1" * 128
     assert hash_of(tmp_path, header) == first
