@@ -17,7 +17,16 @@ from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import __version__, deliveries, intake, jobs, log, migrations, records
+from dicom_node import (
+    __version__,
+    deliveries,
+    intake,
+    jobs,
+    log,
+    migrations,
+    records,
+    storage,
+)
 from dicom_node.config import Config, config_path, describe, load_config
 from dicom_node.errors import NodeError, NotAllowedError, PeerError
 from dicom_node.node import Node
@@ -94,9 +103,10 @@ def serve(context: typer.Context) -> None:
     from dicom_node.supervisor import Supervisor, parts_of  # noqa: PLC0415
 
     config = _config(context)
-    migrations.upgrade(config)
-    supervisor = Supervisor(parts_of(config, context.obj.resolve()))
-    supervisor.run()
+    with storage.hold(config.data_directory):
+        migrations.upgrade(config)
+        supervisor = Supervisor(parts_of(config, context.obj.resolve()))
+        supervisor.run()
     if supervisor.exit_code:
         raise typer.Exit(supervisor.exit_code)
 

@@ -192,6 +192,8 @@ class EligibilitySection(_Section):
         Above it no bone age is given; the atlas ends at 19 years.
     smallest_side_px : int
         Fewer rows or columns than this are refused.
+    largest_side_px : int
+        More rows or columns than this are refused: they would fill the memory.
     """
 
     hand_pattern: Pattern = (
@@ -206,6 +208,7 @@ class EligibilitySection(_Section):
     )
     oldest_years: float = Field(default=20, gt=0)
     smallest_side_px: int = Field(default=256, ge=1)
+    largest_side_px: int = Field(default=10_000, ge=1)
 
 
 class InferenceSection(_Section):

@@ -20,6 +20,9 @@ from dicom_node.states import (
     job_state_for,
 )
 
+STORED = {0x0000, 0x0111}
+"""Success, and duplicate SOP instance: the answer to the first try was lost (PS3.7 C.5.7)."""
+
 WARNING = 0xB000
 """Stored, with a warning: Bxxx (PS3.4 B.2.3)."""
 
@@ -154,7 +157,7 @@ def unsent(session: Session, delivery_id: int) -> list[OutputRow]:
 
 def is_stored(status: int | None) -> bool:
     """Return whether a C-STORE status means that the object was kept (PS3.4 B.2.3)."""
-    return status is not None and (status == 0x0000 or status & 0xF000 == WARNING)
+    return status is not None and (status in STORED or status & 0xF000 == WARNING)
 
 
 def pause_seconds(destination: Destination, attempts: int) -> float:

@@ -73,7 +73,14 @@ def run(image: Path | None, sex: str | None, age_years: float | None, out: Path)
     DemoError
         If the radiograph is refused, or a part does not start or answer in time.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    if sex not in {None, "M", "F", "unknown"}:
+        msg = f"--sex is M, F or unknown, not {sex}"
+        raise DemoError(msg)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"--out {out}: {error.strerror}"
+        raise DemoError(msg) from error
     source = out / "radiograph.dcm"
     _step(_prepare(image, sex, age_years, source))
     with tempfile.TemporaryDirectory(prefix="bone-age-demo-") as folder:

@@ -129,6 +129,8 @@ def _form(header: Dataset, rules: EligibilitySection) -> str | None:
         return "no image: Rows or Columns is missing"
     if min(rows, columns) < rules.smallest_side_px:
         return f"too small: {columns} x {rows} pixels, at least {rules.smallest_side_px} a side"
+    if max(rows, columns) > rules.largest_side_px:
+        return f"too large: {columns} x {rows} pixels, at most {rules.largest_side_px} a side"
     return None
 
 

@@ -7,6 +7,7 @@
     ├── NoSuchJobError            no job has this id (exit 4)
     ├── NotAllowedError           the job's state does not allow it (exit 5)
     ├── PeerError                 a peer refused or is away (exit 6)
+    │   └── NoContextError        it accepts none of the kinds of object that were proposed
     ├── PixelsError               the pixel data cannot be read as one radiograph
     └── StoreError                a C-STORE is answered with `status`
         ├── OutOfResourcesError   0xA700  no space, or the database is away
@@ -50,6 +51,10 @@ class PeerError(NodeError):
     """A peer refused the association or the object, or cannot be reached."""
 
     exit_code = 6
+
+
+class NoContextError(PeerError):
+    """The peer accepts none of the kinds of object that were proposed."""
 
 
 class PixelsError(NodeError):

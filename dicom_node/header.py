@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pydicom
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicom_node.errors import UnreadableError
 
@@ -43,6 +45,11 @@ KEPT = (
 )
 """Keywords that the worklist shows or filters by; they stay in the database, never in a log."""
 
+INFLATED_LIMIT_BYTES = 512 << 20
+BLOCK_BYTES = 1 << 20
+META_START = 144
+"""Preamble, prefix and group length: what the group length does not count (PS3.10 7.1)."""
+
 UNREADABLE = (
     InvalidDicomError,
     BytesLengthException,
@@ -62,6 +69,9 @@ UNREADABLE = (
 )
 """What pydicom raises on damaged files."""
 
+KEPT_LENGTH = 1024
+"""Of each value: a header's text may be of any length."""
+
 CONTROLS = dict.fromkeys((*range(0x20), 0x7F), " ")
 """PostgreSQL takes no NUL, a terminal obeys an ESC, and a line of a log ends at a line feed."""
 
@@ -77,6 +87,7 @@ def read_header(path: Path) -> Dataset:
         If the disk fails or files run out: that says nothing about the file.
     """
     try:
+        check_inflated(path)
         header = pydicom.dcmread(path, stop_before_pixels=True)
     except UNREADABLE as error:
         # pydicom's own OSError, on a damaged sequence, carries no number.
@@ -85,6 +96,30 @@ def read_header(path: Path) -> Dataset:
         msg = f"the header cannot be parsed ({type(error).__name__})"
         raise UnreadableError(msg) from error
     return header
+
+
+def check_inflated(path: Path) -> None:
+    """Refuse a deflated data set that would fill the memory: pydicom inflates it in one piece.
+
+    Raises
+    ------
+    ValueError
+        If it is larger than `INFLATED_LIMIT_BYTES` or does not inflate.
+    """
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    with path.open("rb") as file:
+        file.seek(META_START + int(meta.FileMetaInformationGroupLength))
+        while block := file.read(BLOCK_BYTES):
+            # Past the end of the stream the padding (PS3.5 A.5) is never consumed.
+            while block and not inflate.eof:
+                total += len(inflate.decompress(block, BLOCK_BYTES))
+                block = inflate.unconsumed_tail
+                if total > INFLATED_LIMIT_BYTES:
+                    msg = "the deflated data set is too large"
+                    raise ValueError(msg)
 
 
 def text(header: Dataset, keyword: str) -> str:
@@ -101,5 +136,5 @@ def text(header: Dataset, keyword: str) -> str:
 
 def kept(header: Dataset) -> dict[str, Any]:
     """Return what the database keeps of a header, as text."""
-    values = {keyword: text(header, keyword) for keyword in KEPT}
+    values = {keyword: text(header, keyword)[:KEPT_LENGTH] for keyword in KEPT}
     return {keyword: value for keyword, value in values.items() if value}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import jobs
 from dicom_node.db import InstanceRow, JobRow
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from dicom_node.node import Node
 
 log = structlog.get_logger()
+
+REASON_LENGTH = 500
+"""A reason may repeat a header's text, which may be of any length."""
 
 
 def verdict(config: Config, calling_ae_title: str, header: Dataset) -> str | None:
@@ -55,6 +57,7 @@ def admit(node: Node, job_id: int) -> JobState:
 def settle(node: Node, job_id: int, reason: str | None) -> JobState:
     """Commit the verdict on a received job, then enqueue what is queued."""
     target = JobState.QUEUED if reason is None else JobState.REJECTED
+    reason = None if reason is None else reason[:REASON_LENGTH]
     with node.database.write() as session:
         if not jobs.move(session, job_id, JobState.RECEIVED, target, reason=reason):
             return jobs.get(session, job_id).state
@@ -102,5 +105,5 @@ class Intake:
         while (job_id := self._queue.get()) is not None:
             try:
                 admit(self._node, job_id)
-            except SQLAlchemyError as error:  # the job stays received; the sweeper admits it
-                log.warning("not admitted", job=job_id, error=type(error).__name__)
+            except Exception:  # the edge: the job stays received; the sweeper admits it
+                log.exception("not admitted", job=job_id)

@@ -20,6 +20,9 @@ NODE = "node"
 LARGEST_ID = 2**31 - 1
 """PostgreSQL's INTEGER; a larger number names no job, and the database would refuse it."""
 
+UNFINISHED = frozenset({JobState.RECEIVED, JobState.QUEUED, JobState.RUNNING})
+"""States of a job whose assessment is still to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewInstance:
@@ -44,7 +47,7 @@ def receive(session: Session, instance: NewInstance) -> int | None:
     Returns
     -------
     int or None
-        The job's id; None where the very same instance is already here.
+        The job's id; None where the very same instance is already here, and is the newest.
 
     Notes
     -----
@@ -55,9 +58,15 @@ def receive(session: Session, instance: NewInstance) -> int | None:
     same = select(InstanceRow.sha256, InstanceRow.revision, InstanceRow.id).where(
         InstanceRow.sop_instance_uid == instance.sop_instance_uid
     )
-    known = session.execute(same).all()
-    if any(row.sha256 == instance.sha256 for row in known):
-        return None
+    # Locked: two that take back the same correction at once would both see no job of the other.
+    known = session.execute(same.order_by(InstanceRow.id).with_for_update(key_share=True)).all()
+    predecessor = last_job_of_sop_instance(session, instance.sop_instance_uid)
+    again = next((row.id for row in known if row.sha256 == instance.sha256), None)
+    if again is not None:
+        if predecessor is None or get(session, predecessor).instance_id == again:
+            return None
+        why = "an earlier revision was sent again"
+        return _insert(session, again, rerun_of=predecessor, actor=NODE, reason=why)
     row = InstanceRow(
         **asdict(instance),
         revision=max((row.revision for row in known), default=0) + 1,
@@ -65,7 +74,6 @@ def receive(session: Session, instance: NewInstance) -> int | None:
     )
     session.add(row)
     session.flush()
-    predecessor = last_job_of_sop_instance(session, instance.sop_instance_uid)
     reason = "corrected resend of the same SOP Instance UID" if known else None
     return _insert(session, row.id, rerun_of=predecessor, actor=NODE, reason=reason)
 
@@ -159,7 +167,20 @@ def move(  # noqa: PLR0913 - one move has this many parts
 
 
 def claim(session: Session, job_id: int, owner: str, lease_seconds: float) -> bool:
-    """Take a queued job for ``owner``; False where another was quicker."""
+    """Take a queued job for ``owner``.
+
+    Returns
+    -------
+    bool
+        False where another was quicker, or where the job that this one replaces is still to be
+        assessed: its report would come later and look newer. The sweeper hands it over again.
+    """
+    unfinished = select(JobRow.id).where(
+        JobRow.id == select(JobRow.rerun_of).where(JobRow.id == job_id).scalar_subquery(),
+        JobRow.state.in_(UNFINISHED),
+    )
+    if session.scalars(unfinished).first() is not None:
+        return False
     until = now() + timedelta(seconds=lease_seconds)
     values = {"lease_owner": owner, "lease_until": until, "attempts": JobRow.attempts + 1}
     return move(session, job_id, JobState.QUEUED, JobState.RUNNING, actor=owner, values=values)
@@ -189,7 +210,10 @@ def free_expired(session: Session, attempts: int) -> list[int]:
     queued = []
     for row in session.execute(expired.order_by(JobRow.id)).all():
         if row.attempts >= attempts:
-            reason = f"the worker died {row.attempts} times while assessing this radiograph"
+            reason = (
+                f"given up after {row.attempts} attempts: each time the worker died, "
+                "or the disk or the database was away"
+            )
             target = JobState.FAILED
         else:
             reason = "the worker's lease ran out"
@@ -269,10 +293,15 @@ def rerun(session: Session, job_id: int, actor: str) -> int:
     Raises
     ------
     NotAllowedError
-        If the job has not come to an end yet.
+        If the job has not come to an end yet, or its radiograph was replaced by a correction.
     """
     job = get(session, job_id)
-    if job.state in {JobState.RECEIVED, JobState.QUEUED, JobState.RUNNING}:
+    instance = session.get_one(InstanceRow, job.instance_id)
+    newest = last_job_of_sop_instance(session, instance.sop_instance_uid)
+    if newest is not None and get(session, newest).instance_id != job.instance_id:
+        msg = f"a corrected resend has replaced the radiograph of job {job_id}: re-run job {newest}"
+        raise NotAllowedError(msg)
+    if job.state in UNFINISHED:
         msg = f"job {job_id} is {job.state}: it will be assessed anyway"
         raise NotAllowedError(msg)
     reason = f"re-run of job {job_id}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pydicom
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import deliveries, jobs, results, routes, scu
 from dicom_node.db import DeliveryRow
@@ -45,6 +46,13 @@ def assess(node: Node, estimator: Estimator, job_id: int) -> None:
             waiting = _report(node, estimator, work, owner)
         except PixelsError as error:
             _end(node, job_id, owner, JobState.REJECTED, str(error))
+            return
+        except FileNotFoundError:
+            _end(node, job_id, owner, JobState.FAILED, "the received file is missing")
+            return
+        except (SQLAlchemyError, OSError) as error:  # not the radiograph's fault
+            # The lease runs out, and the sweeper queues the job again.
+            log.warning("assessment put off", job=job_id, error=type(error).__name__)
             return
         except Exception as error:
             # Only our own errors are sure to carry no value of the header in their text.
@@ -127,7 +135,8 @@ def send(node: Node, delivery_id: int) -> None:
                 session, delivery_id, DeliveryState.SENDING, state, reason=reason, owner=owner
             )
         deliveries.settle(session, job_id)
-    log.info("sent", job=job_id, delivery=delivery_id, state=str(state), reason=reason)
+    event = log.info if state == DeliveryState.SENT else log.warning
+    event("delivery tried", job=job_id, delivery=delivery_id, state=str(state), reason=reason)
 
 
 def _transfer(

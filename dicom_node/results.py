@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from dicom_node import __version__
 from dicom_node.db import InstanceRow, JobRow, OutputRow
@@ -29,6 +29,28 @@ SERIES_NUMBERS = {"sc": 9101, "sr": 9102}
 
 
 @dataclass(frozen=True, slots=True)
+class Predecessor:
+    """An earlier result that a new one replaces.
+
+    Attributes
+    ----------
+    output : OutputRow
+        The result.
+    version : str or None
+        The weights and software that made it.
+    study_instance_uid : str
+        Where it lies: a correction may have another study.
+    last_number : int
+        The highest InstanceNumber of its series.
+    """
+
+    output: OutputRow
+    version: str | None
+    study_instance_uid: str
+    last_number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """A claimed job with what its results depend on.
 
@@ -43,14 +65,14 @@ class Work:
     study_instance_uid : str
         The study.
     predecessors : dict
-        For each kind, the output of the nearest earlier job that has one, and its weights.
+        For each kind, the result of the nearest earlier job that has one.
     """
 
     job_id: int
     path: str
     calling_ae_title: str
     study_instance_uid: str
-    predecessors: dict[str, tuple[OutputRow, str | None]]
+    predecessors: dict[str, Predecessor]
 
 
 def load_work(session: Session, job_id: int) -> Work:
@@ -66,27 +88,43 @@ def load_work(session: Session, job_id: int) -> Work:
     )
 
 
-def _predecessors(session: Session, job: JobRow) -> dict[str, tuple[OutputRow, str | None]]:
+def _predecessors(session: Session, job: JobRow) -> dict[str, Predecessor]:
     """Walk back over the jobs that this one re-runs, to the nearest with results."""
     while job.rerun_of is not None:
         job = session.get_one(JobRow, job.rerun_of)
         outputs = session.scalars(select(OutputRow).where(OutputRow.job_id == job.id)).all()
         if outputs:
-            return {output.kind: (output, job.weights_version) for output in outputs}
+            return {output.kind: _predecessor(session, job, output) for output in outputs}
     return {}
+
+
+def _predecessor(session: Session, job: JobRow, output: OutputRow) -> Predecessor:
+    numbers = select(func.max(OutputRow.instance_number)).where(
+        OutputRow.series_instance_uid == output.series_instance_uid
+    )
+    return Predecessor(
+        output=output,
+        version=job.weights_version,
+        study_instance_uid=session.get_one(InstanceRow, job.instance_id).study_instance_uid,
+        last_number=session.scalars(numbers).one(),
+    )
 
 
 def identity_for(work: Work, kind: str, weights_version: str, ae_title: str) -> ResultIdentity:
     """Return the identity of a new result.
 
-    With the same weights and software a re-run stays in its predecessor's series, one number
-    on; otherwise it opens a series, since equipment belongs to the series.
+    With the same weights and software, in the same study, a re-run stays in its predecessor's
+    series, one number on; otherwise it opens a series, since equipment belongs to the series.
     """
     device = device_uid(weights_version, __version__)
     before = work.predecessors.get(kind)
-    same = before is not None and before[1] == version_key(weights_version)
-    series_uid = before[0].series_instance_uid if before and same else str(new_uid())
-    instance_number = before[0].instance_number + 1 if before and same else 1
+    if before is not None and (before.version, before.study_instance_uid) == (
+        version_key(weights_version),
+        work.study_instance_uid,
+    ):
+        series_uid, instance_number = before.output.series_instance_uid, before.last_number + 1
+    else:
+        series_uid, instance_number = str(new_uid()), 1
     return ResultIdentity(
         sop_instance_uid=str(new_uid()),
         series_instance_uid=series_uid,
@@ -136,13 +174,12 @@ def _references(work: Work, kind: str) -> list[ReferencedInstance]:
     before = work.predecessors.get(kind)
     if before is None:
         return []
-    output, _ = before
     return [
         ReferencedInstance(
-            sop_class_uid=output.sop_class_uid,
-            sop_instance_uid=output.sop_instance_uid,
-            series_instance_uid=output.series_instance_uid,
-            study_instance_uid=work.study_instance_uid,
+            sop_class_uid=before.output.sop_class_uid,
+            sop_instance_uid=before.output.sop_instance_uid,
+            series_instance_uid=before.output.series_instance_uid,
+            study_instance_uid=before.study_instance_uid,
         )
     ]
 

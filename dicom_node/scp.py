@@ -20,9 +20,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from dicom_node import jobs
 from dicom_node.eligibility import RADIOGRAPHS
 from dicom_node.errors import (
+    ConfigError,
     MismatchError,
     OutOfResourcesError,
     StoreError,
+    UnreadableError,
     UnsupportedError,
 )
 from dicom_node.header import kept, read_header, text
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 MAXIMUM_PDU_BYTES = 131_072
+REQUEST_SECONDS = 10.0
+"""A connection that does not ask for an association within this is closed (PS3.8 ARTIM)."""
+
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_AE_NOT_RECOGNISED = 0x01, 0x01, 0x03
@@ -90,13 +95,20 @@ class Listener:
         ae.maximum_associations = section.max_associations
         ae.maximum_pdu_size = MAXIMUM_PDU_BYTES
         ae.require_called_aet = True
+        ae.acse_timeout = REQUEST_SECONDS
         ae.add_supported_context(Verification)
         for context in supported_contexts(self.node.config):
             ae.add_supported_context(*context)
         return ae
 
     def start(self) -> ThreadedAssociationServer:
-        """Listen; returns the running server."""
+        """Listen; returns the running server.
+
+        Raises
+        ------
+        ConfigError
+            If the address is not ours, or another program has the port.
+        """
         section = self.node.config.node
         handlers: list[EventHandlerType] = [
             (evt.EVT_CONN_OPEN, on_connection_open),
@@ -105,7 +117,13 @@ class Listener:
             (evt.EVT_C_STORE, on_store, [self]),
             (evt.EVT_C_ECHO, on_echo),
         ]
-        return start_server(self.ae, (section.host, section.port), handlers)
+        try:
+            return start_server(
+                self.ae, (section.host, section.port), handlers, shared=section.listeners > 1
+            )
+        except OSError as error:
+            msg = f"node.port: cannot listen on {section.host}:{section.port}: {error.strerror}"
+            raise ConfigError(msg) from error
 
     def close(self) -> None:
         """Finish the intake in hand and remove the folder of half-received files."""
@@ -123,10 +141,14 @@ def supported_contexts(config: Config) -> list[tuple[str, list[str]]]:
     return [(str(sop_class), syntaxes) for sop_class in classes]
 
 
-class _SharedPortServer(ThreadedAssociationServer):
-    """A server whose port several listening processes share (SO_REUSEPORT)."""
+class _Server(ThreadedAssociationServer):
+    """A server whose associations do not keep the process from ending."""
 
     daemon_threads = True
+
+
+class _SharedPortServer(_Server):
+    """A server whose port several listening processes share (SO_REUSEPORT)."""
 
     def server_bind(self) -> None:
         """Allow the port to be shared, then bind."""
@@ -136,11 +158,11 @@ class _SharedPortServer(ThreadedAssociationServer):
 
 
 def start_server(
-    ae: AE, address: tuple[str, int], handlers: list[EventHandlerType]
+    ae: AE, address: tuple[str, int], handlers: list[EventHandlerType], *, shared: bool = False
 ) -> ThreadedAssociationServer:
-    """Start an AE's server in a thread."""
-    contexts = ae.supported_contexts
-    server = _SharedPortServer(ae, address, ae.ae_title, contexts, evt_handlers=handlers)
+    """Start an AE's server in a thread; a port is shared only where that is wanted."""
+    kind = _SharedPortServer if shared else _Server
+    server = kind(ae, address, ae.ae_title, ae.supported_contexts, evt_handlers=handlers)
     threading.Thread(target=server.serve_forever, name="listener", daemon=True).start()
     ae._servers.append(server)  # noqa: SLF001 - as AE.start_server does
     return server
@@ -157,7 +179,13 @@ def on_requested(event: Event, config: Config) -> None:
 
 
 def on_connection_close(event: Event) -> None:
-    """Remove the half file of a data set that was not received to its end."""
+    """Remove the half file of a data set that was not received to its end.
+
+    A peer that only connects, as a monitor does, is waited for in its association's thread: the
+    thread is woken, or it would hold one of the associations until its time is over.
+    """
+    if event.assoc.requestor.primitive is None:
+        event.assoc.dul.to_user_queue.put(None)
     message = event.assoc.dimse.message
     partial = getattr(message, "_data_set_path", None)
     if isinstance(partial, Path):
@@ -190,7 +218,7 @@ def on_store(event: Event, listener: Listener) -> int:
 
 def store(event: Event, node: Node) -> int | None:
     """Make one data set durable with its row; returns the new job, None for a repeat."""
-    partial = Path(event.dataset_path)
+    partial = _partial(event)
     request, peer = cast("C_STORE", event.request), event.assoc.requestor
     calling = str(peer.ae_title).strip()
     node.storage.check_space()
@@ -216,6 +244,15 @@ def store(event: Event, node: Node) -> int | None:
     job_id = _receive(node, instance)
     log.info("received", job=job_id, calling=calling, bytes=size_bytes, repeat=job_id is None)
     return job_id
+
+
+def _partial(event: Event) -> Path:
+    """Return the file that the data set was written to."""
+    partial = getattr(event.request, "_dataset_path", None)
+    if partial is None:
+        msg = "the request has no data set"
+        raise UnreadableError(msg)
+    return Path(partial)
 
 
 def _receive(node: Node, instance: jobs.NewInstance) -> int | None:

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from dicom_node.errors import PeerError, UnreadableError
+from dicom_node.errors import NoContextError, PeerError, UnreadableError
 from dicom_node.header import UNREADABLE
 
 if TYPE_CHECKING:
@@ -78,6 +78,9 @@ def _associate(ae: AE, destination: Destination) -> Association:
     )
     if association.is_established:
         return association
+    if association.rejected_contexts and not association.accepted_contexts:
+        msg = "the peer does not accept this kind of object"
+        raise NoContextError(msg)
     if association.is_rejected:
         what = association.acceptor.primitive
         msg = f"association rejected: {what.reason_str}" if what else "association rejected"
@@ -124,7 +127,11 @@ def store(ae_title: str, destination: Destination, paths: Sequence[Path]) -> Ite
     ae = AE(ae_title)
     for context in _contexts([dataset for _, dataset in files]):
         ae.add_requested_context(*context)
-    association = _associate(ae, destination)
+    try:
+        association = _associate(ae, destination)
+    except NoContextError as error:
+        yield from (Transfer(path, NO_CONTEXT, str(error)) for path in paths)
+        return
     try:
         for path, dataset in files:
             yield _store_one(association, path, dataset)

@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from dicom_node.errors import MismatchError, OutOfResourcesError
+from dicom_node.errors import ConfigError, MismatchError, OutOfResourcesError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -164,6 +164,25 @@ class Storage:
         _sync(partial)
         partial.replace(target)
         _sync(target.parent)
+
+
+def hold(root: Path) -> IO[bytes]:
+    """Hold a data directory for one supervisor, as long as the file that is returned is open.
+
+    Raises
+    ------
+    ConfigError
+        If another one holds it.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lock = (root / "serve.lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        msg = f"data_directory: another node runs in {root}"
+        raise ConfigError(msg) from error
+    return lock
 
 
 class Incoming:

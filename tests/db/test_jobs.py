@@ -87,12 +87,20 @@ def test_a_corrected_resend_is_a_new_job_that_names_the_last(database: Database)
         again = jobs.rerun(session, advance(session, one, JobState.FAILED), "admin")
         two = jobs.receive(session, replace(first, sha256="b" * 64))
         assert two is not None
-        assert jobs.receive(session, first) is None  # the first form once more
         row = jobs.get(session, two)
         assert row.rerun_of == again
         assert session.get_one(InstanceRow, row.instance_id).revision == 2
         reason = session.scalars(select(EventRow.reason).where(EventRow.job_id == two)).one()
     assert reason == "corrected resend of the same SOP Instance UID"
+
+
+def test_an_earlier_revision_eight_times_at_once_is_one_job(database: Database) -> None:
+    first = new_instance()
+    with database.write() as session:
+        for instance in (first, replace(first, sha256="b" * 64)):
+            assert jobs.receive(session, instance) is not None
+    answers = at_once(8, lambda _: receive_again(database, first))
+    assert len([answer for answer in answers if answer is not None]) == 1
 
 
 def advance(session: Session, job_id: int, state: JobState) -> int:
@@ -282,9 +290,7 @@ def test_a_job_whose_worker_dies_again_and_again_fails(
             jobs.free_expired(session, attempts=3)
         states.append(job(database, job_id).state)
     assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
-    assert job(database, job_id).reason == (
-        "the worker died 3 times while assessing this radiograph"
-    )
+    assert str(job(database, job_id).reason).startswith("given up after 3 attempts")
 
 
 # --- what the broker lacks ---------------------------------------------------------------------
@@ -395,3 +401,51 @@ def test_a_moment_without_a_zone_is_not_stored(database: Database) -> None:
         session.get_one(JobRow, job_id).enqueued_at = datetime(2026, 7, 1)  # noqa: DTZ001
         with pytest.raises(Exception, match="without a time zone"):
             session.flush()
+
+
+# --- corrections ---------------------------------------------------------------------------------
+
+
+def test_a_correction_that_is_taken_back_is_assessed_again(database: Database) -> None:
+    original = new_instance()
+    corrected = replace(original, sha256="c" * 64, path="corrected")
+    with database.write() as session:
+        first, second, third, repeat = (
+            jobs.receive(session, instance)
+            for instance in (original, corrected, original, original)
+        )
+    assert repeat is None
+    assert first is not None
+    assert third is not None
+    assert job(database, third).rerun_of == second
+    assert job(database, third).instance_id == job(database, first).instance_id
+
+
+@pytest.mark.parametrize("state", [JobState.RECEIVED, JobState.QUEUED, JobState.RUNNING])
+def test_a_correction_waits_for_what_it_corrects(database: Database, state: JobState) -> None:
+    original = new_instance()
+    with database.write() as session:
+        first = add_job(session, state, original)
+        second = jobs.receive(session, replace(original, sha256="c" * 64, path="corrected"))
+        assert second is not None
+        assert jobs.move(session, second, JobState.RECEIVED, JobState.QUEUED)
+        assert not jobs.claim(session, second, OWNER, 30)
+        for source, target in WAY_TO_THE_END[state]:
+            assert jobs.move(session, first, source, target)
+        assert jobs.claim(session, second, OWNER, 30)
+
+
+WAY_TO_THE_END = {
+    JobState.RECEIVED: [(JobState.RECEIVED, JobState.REJECTED)],
+    JobState.QUEUED: [(JobState.QUEUED, JobState.CANCELLED)],
+    JobState.RUNNING: [(JobState.RUNNING, JobState.FAILED)],
+}
+
+
+def test_what_a_correction_replaced_is_not_run_again(database: Database) -> None:
+    original = new_instance()
+    with database.write() as session:
+        first = add_job(session, JobState.REPORTED, original)
+        second = jobs.receive(session, replace(original, sha256="c" * 64, path="corrected"))
+    with database.write() as session, pytest.raises(NotAllowedError, match=f"re-run job {second}"):
+        jobs.rerun(session, first, "admin")

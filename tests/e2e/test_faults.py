@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
+from dicom_node import scu
+from dicom_node.config import Destination
 from dicom_node.radiograph import wrap_radiograph
 from models.phantom import draw_phantom
 from tests.nodes import MODALITY, destination, running_node, write_config
@@ -211,3 +214,50 @@ def test_weights_that_are_not_there_end_serve_with_2(tmp_path: Path) -> None:
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2
     assert "inference.weights" in ended.stderr
+
+
+def test_connections_that_ask_for_nothing_do_not_fill_the_associations(
+    tmp_path: Path, dcmtk: Dcmtk, files: list[Path]
+) -> None:
+    with running_node(tmp_path, dcmtk) as node:
+        for _ in range(2 * node.config.node.max_associations):
+            socket.create_connection(("127.0.0.1", node.port)).close()
+        # pynetdicom notices a closed connection within a moment, not at once.
+        wait_until(
+            lambda: dcmtk.storescu(files[:1], node.port).returncode == 0, 8, "room for a modality"
+        )
+
+
+def test_a_second_node_in_the_same_folder_or_on_the_same_port_ends_with_2(
+    tmp_path: Path, dcmtk: Dcmtk
+) -> None:
+    with running_node(tmp_path, dcmtk) as node:
+        twin = node.command("serve")
+        assert twin.returncode == 2
+        assert "another node runs in" in twin.stderr
+        other = tmp_path / "other"
+        other.mkdir()
+        config_file = write_config(other, node={"host": "127.0.0.1", "port": node.port})
+        command = [sys.executable, "-m", "dicom_node", "--config", str(config_file), "serve"]
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+        assert ended.returncode == 2
+        assert "Address already in use" in ended.stderr
+        assert dcmtk.echoscu(node.port).returncode == 0
+
+
+def test_a_peer_that_takes_no_such_object_refuses_for_good(tmp_path: Path) -> None:
+    ae = AE("CT_ONLY")
+    ae.add_supported_context(CTImageStorage)
+    server = ae.start_server(("127.0.0.1", 0), block=False)
+    assert server is not None
+    try:
+        peer = Destination(
+            name="CT", ae_title="CT_ONLY", host="127.0.0.1", port=server.server_address[1]
+        )
+        file = tmp_path / "f.dcm"
+        _phantom().save_as(file, enforce_file_format=True)
+        (transfer,) = scu.store("BONEAGE", peer, [file])
+    finally:
+        server.shutdown()
+    assert scu.is_refusal(transfer.status)
+    assert "does not accept" in transfer.reason

@@ -242,6 +242,16 @@ def test_explain_what_is_not(
     assert found.json["destinations"] == []
 
 
+def test_explain_as_if_someone_had_sent_it(
+    run: Callable[..., Ended], config_file: Path, hand: Path
+) -> None:
+    config_file.write_text(CONFIG + "callers: [{ae_title: CR1}]\n")
+    assert run("--config", config_file, "explain", hand, "--calling", "CR1").code == 0
+    told = run("--config", config_file, "explain", hand, "--calling", "CR2")
+    assert told.code == NOT_ELIGIBLE
+    assert "CR2 may not call" in told.out
+
+
 def test_explain_what_is_no_dicom(run: Callable[..., Ended], config_file: Path) -> None:
     told = run("--config", config_file, "explain", config_file, "--json")
     assert told.code == NOT_ELIGIBLE

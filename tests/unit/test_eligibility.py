@@ -98,6 +98,7 @@ def test_assessed(values: dict[str, Any]) -> None:
         ({"Rows": None}, "no image: Rows or Columns is missing"),
         ({"Columns": 0}, "no image: Rows or Columns is missing"),
         ({"Columns": 255}, "too small: 255 x 512 pixels, at least 256 a side"),
+        ({"Rows": 10_001}, "too large: 512 x 10001 pixels, at most 10000 a side"),
         ({"PatientBirthDate": "20030530", "StudyDate": "20230601"}, "the patient is older than 20"),
         ({"PatientBirthDate": "", "PatientAge": "021Y"}, "the patient is older than 20 years"),
         ({"Manufacturer": MANUFACTURER}, "this is a result of this node"),

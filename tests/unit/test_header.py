@@ -164,9 +164,10 @@ def test_a_failing_disk_is_not_the_senders_fault(
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, "the disk fails")
 
+    file = write_dicom(tmp_path / "f.dcm", cr_header())
     monkeypatch.setattr(pydicom, "dcmread", fail)
     with pytest.raises(OSError, match="the disk fails") as caught:
-        read_header(tmp_path / "f.dcm")
+        read_header(file)
     assert caught.value.errno == number
 
 
@@ -177,6 +178,21 @@ def test_a_deflated_data_set_that_is_damaged(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-50])
     with pytest.raises(UnreadableError):
         read_header(file)
+
+
+def test_a_deflate_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    header = cr_header(TextValue="0" * 3_000_000)
+    header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file = write_dicom(tmp_path / "f.dcm", header)
+    assert file.stat().st_size < 30_000
+    assert text(read_header(file), "Modality") == "CR"
+    monkeypatch.setattr("dicom_node.header.INFLATED_LIMIT_BYTES", 2_000_000)
+    with pytest.raises(UnreadableError):
+        read_header(file)
+
+
+def test_what_the_database_keeps_is_short() -> None:
+    assert len(kept(cr_header(StudyDescription="x" * 5000))["StudyDescription"]) == 1024
 
 
 def test_one_damaged_element_does_not_make_a_file_unreadable(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
-from dicom_node.errors import MismatchError, OutOfResourcesError
-from dicom_node.storage import Incoming, Storage, check_uid, content_hash
+from dicom_node.errors import ConfigError, MismatchError, OutOfResourcesError
+from dicom_node.storage import Incoming, Storage, check_uid, content_hash, hold
 from tests.builders import cr_header, write_dicom
 from tests.peers import running
 
@@ -232,6 +232,15 @@ def test_the_hash_of_half_a_file(tmp_path: Path, size: int) -> None:
     file.write_bytes(file.read_bytes()[:size])
     with pytest.raises(ValueError, match="not found"):
         content_hash(file)
+
+
+# --- one supervisor ----------------------------------------------------------------------------
+
+
+def test_one_supervisor_holds_a_data_directory(tmp_path: Path) -> None:
+    with hold(tmp_path / "data"), pytest.raises(ConfigError, match="another node runs in"):
+        hold(tmp_path / "data")
+    hold(tmp_path / "data").close()
 
 
 # --- half-received files -----------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""What a new result says of the one that it replaces, and in which series it lies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dicom_node import jobs, results
+from dicom_node.states import JobState
+from tests.builders import add_job, add_output, new_instance
+
+if TYPE_CHECKING:
+    from dicom_node.db import Database
+    from dicom_node.jobs import NewInstance
+
+WEIGHTS = "tjnet-test-0123456789ab"
+SERIES = "1.2.3.7"
+
+
+def _reported(database: Database, instance: NewInstance) -> int:
+    """Return a job with a report as instance 1 of its series."""
+    with database.write() as session:
+        job_id = add_job(session, JobState.REPORTED, instance)
+        jobs.get(session, job_id).weights_version = results.version_key(WEIGHTS)
+        add_output(session, job_id, series_instance_uid=SERIES, instance_number=1)
+    return job_id
+
+
+def _work(database: Database, job_id: int) -> results.Work:
+    with database.read() as session:
+        return results.load_work(session, job_id)
+
+
+def test_a_rerun_stays_in_the_series_with_the_next_number(database: Database) -> None:
+    first = _reported(database, new_instance())
+    for expected in (2, 3):  # two re-runs of the very same job
+        with database.write() as session:
+            again = jobs.rerun(session, first, "admin")
+        identity = results.identity_for(_work(database, again), "sr", WEIGHTS, "BONEAGE")
+        assert (identity.series_instance_uid, identity.instance_number) == (SERIES, expected)
+        with database.write() as session:
+            add_output(session, again, series_instance_uid=SERIES, instance_number=expected)
+
+
+def test_other_weights_open_a_series(database: Database) -> None:
+    first = _reported(database, new_instance())
+    with database.write() as session:
+        again = jobs.rerun(session, first, "admin")
+    identity = results.identity_for(_work(database, again), "sr", "other-weights", "BONEAGE")
+    assert identity.series_instance_uid != SERIES
+    assert identity.instance_number == 1
+
+
+def test_a_correction_of_the_study_opens_a_series_and_names_the_old_study(
+    database: Database,
+) -> None:
+    instance = new_instance()
+    _reported(database, instance)
+    corrected = replace(instance, study_instance_uid="1.2.3.99", sha256="b" * 64, path="other")
+    with database.write() as session:
+        job_id = jobs.receive(session, corrected)
+    assert job_id is not None
+    work = _work(database, job_id)
+    identity = results.identity_for(work, "sr", WEIGHTS, "BONEAGE")
+    assert identity.series_instance_uid != SERIES
+    (named,) = results._references(work, "sr")
+    assert named.study_instance_uid == instance.study_instance_uid
