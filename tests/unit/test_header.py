@@ -191,6 +191,16 @@ def test_a_deflate_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_header(file)
 
 
+def test_the_padding_of_a_deflated_data_set_is_not_read_for_ever(tmp_path: Path) -> None:
+    """PS3.5 A.5 pads with NUL; zlib leaves what follows its stream, whoever asks again."""
+    header = cr_header(TextValue="0" * 3_000_000)
+    header.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file = write_dicom(tmp_path / "f.dcm", header)
+    for padding in (b"", b"\0", b"\0\0"):
+        file.write_bytes(file.read_bytes() + padding)
+        assert text(read_header(file), "Modality") == "CR"
+
+
 def test_what_the_database_keeps_is_short() -> None:
     assert len(kept(cr_header(StudyDescription="x" * 5000))["StudyDescription"]) == 1024
 
