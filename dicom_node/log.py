@@ -97,7 +97,9 @@ def _uncaught(
 
 
 def _uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
-    """Log what ends a thread."""
+    """Log what ends a thread; one may end itself by `SystemExit`, as Python has it."""
+    if args.exc_type is SystemExit:
+        return
     name = args.thread.name if args.thread else "?"
     described = _described(args.exc_type, args.exc_traceback)
     structlog.get_logger().critical("a thread was ended by an error", thread=name, **described)

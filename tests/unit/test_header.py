@@ -129,6 +129,14 @@ def test_what_is_kept() -> None:
     assert all(type(value) is str for value in values.values())
 
 
+@pytest.mark.usefixtures("as_in_the_node")
+def test_a_damaged_sequence_is_no_reason_to_fail() -> None:
+    for keyword in ("ContributingEquipmentSequence", "ViewCodeSequence"):
+        for vr in ("SQ", "UN", "LO"):
+            header = header_with(raw(keyword, vr, b"\xfe\xff\x00\xe0\x10\x00\x00\x00cut short"))
+            assert verdict(Config(), "MODALITY", header) is None
+
+
 # --- files -------------------------------------------------------------------------------------
 
 

@@ -79,7 +79,9 @@ def test_a_librarys_warning() -> None:
 def test_an_exception_that_ends_a_thread_or_the_process() -> None:
     thread, process = lines_of(
         "thread = threading.Thread(target=fail, name='intake')\n"
-        "thread.start(); thread.join(); fail()",
+        "thread.start(); thread.join()\n"
+        "leaving = threading.Thread(target=sys.exit, args=(1,))\n"
+        "leaving.start(); leaving.join(); fail()",
         expected_exit=1,
     )
     assert (thread["event"], thread["thread"]) == ("a thread was ended by an error", "intake")
