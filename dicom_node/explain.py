@@ -33,19 +33,13 @@ def explain(config: Config, file: Path, calling_ae_title: str) -> dict[str, Any]
         return _answer(config, file, calling_ae_title, Dataset(), str(error))
     syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
     reason: str | None
-    if calling_ae_title and not _may_call(config, calling_ae_title):
+    if calling_ae_title and not routes.caller_allowed(config, calling_ae_title):
         reason = f"{calling_ae_title} may not call: it is not among the callers"
     elif syntax not in decodable_transfer_syntaxes():
         reason = f"its transfer syntax cannot be decoded here: {_named(syntax)}"
     else:
         reason = intake.verdict(config, calling_ae_title, header)
     return _answer(config, file, calling_ae_title, header, reason)
-
-
-def _may_call(config: Config, calling_ae_title: str) -> bool:
-    return config.accept_unknown_callers or any(
-        caller.ae_title == calling_ae_title for caller in config.callers
-    )
 
 
 def _named(syntax: Any) -> str:  # noqa: ANN401 - whatever the file holds

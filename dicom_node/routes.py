@@ -1,8 +1,9 @@
-"""Which destinations a result goes to, by caller and header."""
+"""Who may call, and which destinations a result goes to, by caller and header."""
 
 from __future__ import annotations
 
 import re
+import socket
 from typing import TYPE_CHECKING
 
 from dicom_node.header import text
@@ -11,6 +12,23 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
     from dicom_node.config import Config, Route
+
+
+def caller_allowed(config: Config, calling_ae_title: str, address: str | None = None) -> bool:
+    """Return whether a peer may open an association; without an address, from some address."""
+    return config.accept_unknown_callers or any(
+        caller.ae_title == calling_ae_title
+        and (address is None or caller.host is None or address in _addresses(caller.host))
+        for caller in config.callers
+    )
+
+
+def _addresses(host: str) -> set[str]:
+    """Return the addresses of a host name; none where it cannot be resolved."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
 
 
 def _matches(route: Route, calling_ae_title: str, header: Dataset) -> bool:

@@ -30,7 +30,7 @@ from dicom_node.errors import (
 from dicom_node.header import kept, read_header, text
 from dicom_node.intake import Intake
 from dicom_node.node import HEARTBEAT_SECONDS
-from dicom_node.routes import secondary_capture_negotiated
+from dicom_node.routes import caller_allowed, secondary_capture_negotiated
 from dicom_node.scu import on_connection_open
 from dicom_node.storage import Incoming, check_uid, content_hash
 from dicom_node.transfer_syntaxes import decodable_transfer_syntaxes
@@ -56,23 +56,6 @@ PROCESSING_FAILURE = 0x0110
 REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_AE_NOT_RECOGNISED = 0x01, 0x01, 0x03
 RECEIVE_AGAIN = 3
 """Two receptions of one instance at the same moment collide in the database; made again."""
-
-
-def caller_allowed(config: Config, calling_ae_title: str, address: str) -> bool:
-    """Return whether a peer may open an association."""
-    return config.accept_unknown_callers or any(
-        caller.ae_title == calling_ae_title
-        and (caller.host is None or address in _addresses(caller.host))
-        for caller in config.callers
-    )
-
-
-def _addresses(host: str) -> set[str]:
-    """Return the addresses of a host name; none where it cannot be resolved."""
-    try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
-    except OSError:
-        return set()
 
 
 class Listener:

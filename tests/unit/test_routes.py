@@ -1,4 +1,4 @@
-"""Where results go, by caller and header."""
+"""Who may call and where results go, by caller and header."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from dicom_node.config import Config, Route
+from dicom_node.config import Caller, Config, Route
 from dicom_node.routes import (
+    caller_allowed,
     destinations_for,
     secondary_capture_allowed,
     secondary_capture_negotiated,
@@ -77,3 +78,22 @@ def test_secondary_capture_needs_a_route_that_says_so() -> None:
     assert not secondary_capture_allowed(digitiser, "CR1", cr_header())
     assert not secondary_capture_allowed(digitiser, "FILM", cr_header(Rows=300))
     assert secondary_capture_negotiated(config({"accept_secondary_capture": True}), "ANY")
+
+
+@pytest.mark.parametrize(
+    ("title", "address", "allowed"),
+    [
+        ("CR1", "10.9.8.7", True),  # named without a host
+        ("CR2", "127.0.0.1", True),
+        ("CR2", "127.0.0.2", False),
+        ("CR2", "", False),
+        ("CR2", None, True),  # from some address it may
+        ("cr1", "127.0.0.1", False),
+    ],
+)
+def test_a_caller_is_known_by_title_and_host(
+    title: str, address: str | None, *, allowed: bool
+) -> None:
+    callers = [Caller(ae_title="CR1"), Caller(ae_title="CR2", host="127.0.0.1")]
+    assert caller_allowed(Config(callers=callers), title, address) is allowed
+    assert caller_allowed(Config(accept_unknown_callers=True), title, address)
