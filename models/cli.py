@@ -54,6 +54,7 @@ def _add_train(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, help="the run's folder (default var/train-CONFIG)")
     parser.add_argument("--name", help="name of the weights (default tjnet-CONFIG)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument("--start", help="weights to start from: a shipped name or a .safetensors")
 
 
 def _add_export(commands: Commands) -> None:

@@ -37,6 +37,13 @@ class Estimate:
         (h, w) in [0, 1] on block 4's grid: where the estimate comes from.
     weights_version : str
         Name and hash of the weights.
+    inverted : bool
+        Whether black and white were turned round before reading: bone was dark.
+    turned_deg : int
+        By how much the picture was turned counter-clockwise before reading: 0, 90, 180 or 270.
+        The heatmap lies over the picture as it came.
+    calibration : str or None
+        Name of the linear correction that the bone age and its interval went through.
     """
 
     bone_age_months: float
@@ -49,3 +56,6 @@ class Estimate:
     sex_accuracy: float | None
     heatmap: npt.NDArray[np.float32]
     weights_version: str
+    inverted: bool = False
+    turned_deg: int = 0
+    calibration: str | None = None

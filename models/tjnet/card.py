@@ -27,8 +27,11 @@ from models.tjnet.spread import (
     fit_spread,
 )
 from models.tjnet.train import Split, predict_split, read_checkpoint
+from models.tjnet.weights import rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
     from torch import Tensor
 
@@ -40,7 +43,7 @@ SPREAD_FIT = (
     f"sd_factor the root mean square of error / softmax SD"
 )
 MEASURED_ON = (
-    "val split, mean of image and mirror image; the epoch was chosen on the same split, so the "
+    "val split, no test-time augmentation; the epoch was chosen on the same split, so the "
     f"errors are slightly optimistic; interval_* cross-fitted in {FOLDS} folds; one reader an image"
 )
 
@@ -88,9 +91,9 @@ class Run:
         return TJNetConfig(**self.config["network"])
 
     def network(self, device: torch.device) -> TJNet:
-        """Return the network of the best epoch, in evaluation mode."""
+        """Return the network of the best epoch as it is stored, in evaluation mode."""
         network = TJNet(self.network_config)
-        network.load_state_dict(self.state)
+        network.load_state_dict({name: rounded(tensor) for name, tensor in self.state.items()})
         return network.to(device).eval()
 
 
@@ -108,6 +111,13 @@ def read_run(folder: Path) -> Run:
     checkpoint = read_checkpoint(folder / "checkpoint.pt", cpu)
     best = read_checkpoint(folder / "best.pt", cpu)
     return Run(config=checkpoint["config"], curve=checkpoint["curve"], state=best)
+
+
+def best_row(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the row of the epoch whose weights a run keeps: the best of its last stage."""
+    last = curve[-1]["size_px"]
+    stage = [row for row in curve if row["size_px"] == last]
+    return min(stage, key=lambda row: float(row["val_mad_months"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +155,7 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
         If val is too small to fit the spread.
     """
     measured, spread = measure(run.network(val_split.inputs.device), val_split)
-    best = min(run.curve, key=lambda row: float(row["val_mad_months"]))
+    best = best_row(run.curve)
     return {
         "name": name,
         "network": run.network_config.to_dict(),
@@ -153,7 +163,6 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
             "resize": "squashed to a square, bilinear",
             "percentiles": list(PERCENTILES),
             "levels": LEVELS,
-            "views": "mean of the logits of image and mirror image",
         },
         "spread": {**spread, "fitted": SPREAD_FIT},
         "measured": measured,

@@ -13,6 +13,7 @@ from models.estimate import Estimate
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
 from models.tjnet.preprocess import to_input
 from models.tjnet.spread import Spread
+from models.tjnet.views import check_views, view
 from models.tjnet.weights import Weights, WeightsError, load_weights
 
 if TYPE_CHECKING:
@@ -84,16 +85,22 @@ class Estimator:
         ``default``, a shipped name, or a safetensors file.
     device : str
         ``auto``, ``cpu`` or ``cuda[:N]``.
+    views : int
+        Views of each picture whose logits are averaged, see `models.tjnet.views`.
 
     Raises
     ------
     WeightsError
         If the weights cannot be loaded or their card has no spread.
     ValueError
-        If there is no such device here.
+        If there is no such device here, or no such number of views.
     """
 
-    def __init__(self, weights: str | Path = "default", device: str = "auto") -> None:
+    def __init__(
+        self, weights: str | Path = "default", device: str = "auto", *, views: int = 1
+    ) -> None:
+        check_views(views)
+        self.views = views
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
         self.spread, self.spread_unknown_sex = _spreads(self.weights)
@@ -133,29 +140,27 @@ class Estimator:
         return self._answer(levels, recorded), _refusal(picture, levels)
 
     def _answer(self, levels: npt.NDArray[np.uint8], recorded: str) -> Estimate:
-        """Run the network on image and mirror image."""
+        """Run the network; the heatmap is that of the picture itself, the first view."""
         pixels = torch.from_numpy(levels)[None, None].to(self.device).float() / 255.0
         with torch.no_grad():
-            maps = self.network.maps(pixels)
-            flipped = self.network.maps(pixels.flip(-1))
-        logits, heatmap = self._explained(maps, recorded)
+            maps = self.network.maps(view(pixels, self.views))
+        logits, heatmap = self._explained(maps[:1], recorded)
         with torch.no_grad():
-            logits = (logits + self._logits(flipped, recorded)) / 2
-            by_sex = None if recorded != "unknown" else self._by_sex(maps, flipped)
+            if self.views > 1:
+                others = self._logits(maps[1:], recorded)
+                logits = torch.cat([logits, others]).mean(dim=0, keepdim=True)
+            by_sex = None if recorded != "unknown" else self._by_sex(maps)
         return self._as_estimate(logits, recorded, by_sex, heatmap)
 
     def _logits(self, maps: Tensor, sex: str) -> Tensor:
-        """Return (1, 79) logits from block 4's maps."""
-        index = torch.tensor([SEX_INPUTS.index(sex)], device=self.device)
+        """Return (B, 79) logits from block 4's maps."""
+        index = torch.full((len(maps),), SEX_INPUTS.index(sex), device=self.device)
         return self.network.heads(maps, index)
 
-    def _by_sex(self, maps: Tensor, flipped: Tensor) -> dict[str, float]:
+    def _by_sex(self, maps: Tensor) -> dict[str, float]:
         """Return the bone age under each recorded sex."""
-        months = {}
-        for sex in ("M", "F"):
-            logits = (self._logits(maps, sex) + self._logits(flipped, sex)) / 2
-            months[sex] = expected_months(logits)[0].item()
-        return months
+        logits = {sex: self._logits(maps, sex).mean(dim=0, keepdim=True) for sex in ("M", "F")}
+        return {sex: expected_months(of_sex)[0].item() for sex, of_sex in logits.items()}
 
     def _explained(self, maps: Tensor, sex: str) -> tuple[Tensor, npt.NDArray[np.float32]]:
         """Return the logits and the class-activation heatmap of the expectation (Grad-CAM).

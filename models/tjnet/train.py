@@ -8,7 +8,7 @@ import pickle
 import time
 import zipfile
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 import torch
 import yaml
@@ -27,7 +27,7 @@ from models.tjnet.network import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -35,13 +35,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """Some epochs on frames of one size: early epochs need less of it than the last.
+
+    Attributes
+    ----------
+    size_px : int
+        Side of the square frames.
+    epochs : int
+        How many.
+    """
+
+    size_px: int
+    epochs: int
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """One training run; see configs/cpu.yaml for what each value means."""
 
     network: TJNetConfig
+    stages: tuple[Stage, ...]
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     batch_size: int = 32
-    epochs: int = 12
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     warmup_share: float = 0.15
@@ -69,18 +85,37 @@ class TrainConfig:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
             network = TJNetConfig(**values.pop("network"))
             augmented = AugmentConfig(**values.pop("augment", {}))
-            config = cls(network=network, augment=augmented, **values)
-            for part in (network, augmented, config):
+            stages = tuple(Stage(**stage) for stage in values.pop("stages"))
+            config = cls(network=network, stages=stages, augment=augmented, **values)
+            for part in (network, augmented, *stages, config):
                 _check_types(part)
         except (TypeError, AttributeError, KeyError, yaml.YAMLError) as error:
             msg = f"{path}: {error}"
             raise ValueError(msg) from error
+        if not stages or stages[-1].size_px != network.input_size_px:
+            msg = f"{path}: the last of the stages must have the network's input_size_px"
+            raise ValueError(msg)
         return config
+
+    @property
+    def epochs(self) -> int:
+        """Return the epochs of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def size_px(self, epoch: int) -> int:
+        """Return the side of the frames in an epoch, counted from 0."""
+        for stage in self.stages:
+            if epoch < stage.epochs:
+                return stage.size_px
+            epoch -= stage.epochs
+        msg = f"there are {self.epochs} epochs only"
+        raise ValueError(msg)
 
 
 def _check_types(config: object) -> None:
     """Refuse a field that is not of its declared type; an int may stand for a float."""
-    for name, kind in get_type_hints(type(config)).items():
+    for name, hint in get_type_hints(type(config)).items():
+        kind = get_origin(hint) or hint
         value = getattr(config, name)
         fits = isinstance(value, (int, float) if kind is float else kind)
         if not fits or (isinstance(value, bool) and kind is not bool):
@@ -168,14 +203,14 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 @torch.no_grad()
 def predict_split(network: TJNet, split: Split, batch_size: int = 64) -> Tensor:
-    """Return (N, 79) logits with the recorded sex, the mean of image and mirror image."""
+    """Return (N, 79) logits with the recorded sex."""
     network.eval()
     parts = []
     for start in range(0, len(split), batch_size):
         rows = slice(start, start + batch_size)
         x = split.inputs[rows, None].float() / 255.0
-        sex = split.sex[rows]
-        parts.append((network(x, sex) + network(x.flip(-1), sex)) / 2)
+        x = x.contiguous(memory_format=torch.channels_last)
+        parts.append(network(x, split.sex[rows]))
     return torch.cat(parts)
 
 
@@ -184,6 +219,7 @@ class EpochResult:
     """One row of the log."""
 
     epoch: int
+    size_px: int
     seconds: float
     loss: float
     val_mad_months: float
@@ -214,10 +250,18 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 class Training:
     """A run in its folder: checkpoint, log and the best weights by val MAD."""
 
-    def __init__(self, config: TrainConfig, out: Path, device: torch.device) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        out: Path,
+        device: torch.device,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.config, self.out, self.device = config, out, device
         torch.manual_seed(config.seed)
         self.network = _new_network(config.network, device)
+        if start is not None:
+            self.network.load_state_dict(start)
         self.average = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -318,23 +362,43 @@ def _new_network(config: TJNetConfig, device: torch.device) -> TJNet:
 
 
 def train(
-    config: TrainConfig, train_split: Split, val_split: Split, out: Path, *, resume: bool
+    config: TrainConfig,
+    load: Callable[[int], tuple[Split, Split]],
+    out: Path,
+    *,
+    resume: bool,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Iterator[EpochResult | str]:
     """Run or go on with a training; yields a line of progress now and then, and each epoch.
 
-    ``out`` gets checkpoint.pt, log.csv and best.pt (the averaged weights of the best epoch).
+    ``out`` gets checkpoint.pt, log.csv and best.pt (the averaged weights of the best epoch of
+    the stage: epochs at another size do not compare).
+
+    Parameters
+    ----------
+    config : TrainConfig
+        The run.
+    load : callable
+        Returns the train and the val split at a side in pixels, on the device to train on.
+    out : Path
+        The run's folder.
+    resume : bool
+        Go on with the run in ``out``, if there is one.
+    start : mapping of Tensor, optional
+        A network's state to start from instead of chance.
 
     Raises
     ------
     ValueError
-        If the images do not fill one batch, or the checkpoint is not of this config.
+        If the images do not fill one batch, the checkpoint is not of this config, or ``start``
+        is of another shape.
     """
+    train_split, val_split = load(config.size_px(0))
     per_epoch = len(train_split) // config.batch_size
     if per_epoch == 0:
         msg = f"{len(train_split)} images do not fill one batch of {config.batch_size}"
         raise ValueError(msg)
-    device = train_split.inputs.device
-    run = Training(config, out, device)
+    run = _begin(config, out, train_split.inputs.device, start)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.resume()
@@ -342,6 +406,8 @@ def train(
     saved = began = time.monotonic()
     while run.step < steps:
         epoch, place = divmod(run.step, per_epoch)
+        if train_split.inputs.shape[-1] != config.size_px(epoch):
+            train_split, val_split = load(config.size_px(epoch))
         order = draw_order(train_split, config, epoch)
         for batch in range(place, per_epoch):
             rows = order[batch * config.batch_size : (batch + 1) * config.batch_size]
@@ -359,19 +425,31 @@ def train(
         yield result
 
 
+def _begin(
+    config: TrainConfig, out: Path, device: torch.device, start: Mapping[str, Tensor] | None
+) -> Training:
+    try:
+        return Training(config, out, device, start)
+    except RuntimeError as error:
+        msg = "the weights to start from are of another shape than the config's network"
+        raise ValueError(msg) from error
+
+
 def _finish_epoch(run: Training, val_split: Split, per_epoch: int, seconds: float) -> EpochResult:
-    """Score the averaged weights, keep them if they are the best yet, write log and checkpoint."""
+    """Score the averaged weights, keep them if they are the stage's best, write log, checkpoint."""
     network = run.averaged()
     logits = predict_split(network, val_split)
     mad = (expected_months(logits)[0] - val_split.months).abs().mean().item()
     sex = (logits[:, AGE_CLASSES:].argmax(1) == val_split.sex).float().mean().item()
-    best = min((row.val_mad_months for row in run.curve), default=math.inf)
-    epoch = run.step // per_epoch
-    result = EpochResult(epoch, round(seconds, 1), run.loss_sum / per_epoch, mad, sex)
+    epoch, size_px = run.step // per_epoch, int(val_split.inputs.shape[-1])
+    rivals = [row.val_mad_months for row in run.curve if row.size_px == size_px]
+    result = EpochResult(epoch, size_px, round(seconds, 1), run.loss_sum / per_epoch, mad, sex)
     run.curve.append(result)
     run.loss_sum = 0.0
-    if mad < best:
-        torch.save(network.state_dict(), run.out / "best.pt")
+    if mad < min(rivals, default=math.inf):
+        partial = run.out / "best.partial"
+        torch.save(network.state_dict(), partial)
+        partial.replace(run.out / "best.pt")
     run.save()
     _write_log(run.out / "log.csv", run.curve)
     return result

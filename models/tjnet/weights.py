@@ -84,6 +84,15 @@ def load_weights(weights: str | Path = "default") -> Weights:
     return Weights(network=network.eval(), card=card, sha256=digest)
 
 
+def rounded(tensor: Tensor) -> Tensor:
+    """Return a tensor as it is stored: kernels and matrices in half precision.
+
+    Biases and batch statistics are few, and the statistics can exceed what a half holds.
+    """
+    detached = tensor.detach()
+    return detached.half() if detached.is_floating_point() and detached.ndim > 1 else detached
+
+
 def save_weights(path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write the tensors and their card; the card gets the file's hash.
 
@@ -92,12 +101,12 @@ def save_weights(path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> 
     path : Path
         The safetensors file; the card goes to the same name with ``.json``.
     state : dict of Tensor
-        The network's state, any float type; written as contiguous tensors.
+        The network's state, any float type; written as contiguous tensors, see `rounded`.
     card : dict
         At least ``name``, ``network`` and ``spread``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    tensors = {name: rounded(tensor).cpu().contiguous() for name, tensor in state.items()}
     # Not save_file: its files can be read by their owner alone, whatever the umask.
     content = save(tensors)
     path.write_bytes(content)

@@ -65,7 +65,7 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = {
         "network": {"input_size_px": 32, "width": 0.1, "dropout": 0.1},
         "batch_size": 4,
-        "epochs": 2,
+        "stages": [{"size_px": 32, "epochs": 2}],
         "learning_rate": 3.0e-3,
         "threads": 1,
         "checkpoint_every_seconds": 0,

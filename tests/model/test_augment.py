@@ -20,7 +20,11 @@ STILL = AugmentConfig(
     contrast=0,
     brightness=0,
     noise=0,
+    blur=0,
+    exposure=0,
     occlusion=0,
+    marker=0,
+    collimator=0,
 )
 # Grey levels below 1e-4 are lifted to it, so that gamma has a slope there.
 CLAMPED = 2e-4
@@ -90,6 +94,53 @@ def test_occlusion_lays_one_level_over_a_part() -> None:
 )
 def test_each_placing_moves_the_picture(change: dict[str, float]) -> None:
     assert not torch.allclose(drawn(replace(STILL, **change)), batch(), atol=0.05)
+
+
+def test_rotation_is_done_in_the_frame_before_it_was_squashed() -> None:
+    # A square turned in a squashed frame becomes a parallelogram: its sides change alike only
+    # where the frame was square.
+    square = torch.zeros(64, 1, 48, 48)
+    square[:, :, 12:36, 12:36] = 1
+    turn = replace(STILL, rotation_deg=40)
+    generator = torch.Generator().manual_seed(1)
+    stretched = augment(square, turn, generator)
+    generator.manual_seed(1)
+    level = augment(square, replace(turn, frame_aspect=1.0), generator)
+
+    def tall(x: torch.Tensor) -> torch.Tensor:
+        rows, columns = ((x > 0.5).any(dim=axis).sum(-1) for axis in (3, 2))
+        return (rows / columns).flatten().float()
+
+    assert tall(level).sub(1).abs().max() < 0.1
+    assert tall(stretched).sub(1).abs().max() > 0.2
+
+
+def test_blur_loses_fine_detail_and_keeps_the_mean() -> None:
+    x = (torch.arange(24) % 2).float().expand(8, 1, 24, 24).contiguous()
+    out = augment(x, replace(STILL, blur=1), torch.Generator().manual_seed(1))
+    assert out.std() < 0.5 * x.std()
+    assert out.mean() == pytest.approx(x.mean().item(), abs=0.05)
+
+
+def test_a_low_exposure_leaves_few_levels() -> None:
+    ramp = torch.linspace(0, 1, 128 * 128).reshape(1, 1, 128, 128)
+    out = augment(ramp, replace(STILL, exposure=1), torch.Generator().manual_seed(1))
+    assert 20 < len(out.unique()) < 140 < len(ramp.unique())
+
+
+def test_a_marker_is_small_and_bright() -> None:
+    black = torch.zeros(16, 1, 64, 64)
+    out = augment(black, replace(STILL, marker=1), torch.Generator().manual_seed(1))
+    lit = out > 0.5
+    assert lit.flatten(1).any(dim=1).all()
+    assert lit.float().mean() < 0.02
+
+
+def test_a_collimator_leaves_an_even_margin() -> None:
+    grey = torch.full((16, 1, 64, 64), 0.5)
+    out = augment(grey, replace(STILL, collimator=1), torch.Generator().manual_seed(1))
+    assert (out[:, :, 6:-6, 6:-6] == 0.5).all()
+    assert set(out.unique().tolist()) == {0.0, 0.5, 1.0}
 
 
 def test_brightness_moves_all_pixels_alike() -> None:

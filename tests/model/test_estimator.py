@@ -38,7 +38,11 @@ def test_the_same_picture_has_the_same_answer(estimator: Estimator, tiny_weights
         assert np.array_equal(other.heatmap, first.heatmap)
 
 
-def test_the_mirror_image_has_the_same_age(estimator: Estimator) -> None:
+@pytest.mark.parametrize("views", [2, 10])
+def test_with_mirrored_views_the_mirror_image_has_the_same_age(
+    tiny_weights: Path, views: int
+) -> None:
+    estimator = Estimator(tiny_weights, "cpu", views=views)
     mirrored = estimator.estimate(PICTURE[:, ::-1], "M").bone_age_months
     assert mirrored == pytest.approx(estimator.estimate(PICTURE, "M").bone_age_months, abs=1e-3)
 
@@ -51,6 +55,20 @@ def test_the_batched_path_of_training_says_the_same(estimator: Estimator, tiny_d
         estimate = estimator.estimate(picture, SEX_INPUTS[int(split.sex[row])])
         assert estimate.bone_age_months == pytest.approx(mean[row].item(), abs=1e-2)
         assert estimate.sd_months == pytest.approx(0.5 * deviation[row].item(), abs=1e-2)
+
+
+def test_more_views_are_averaged_and_leave_the_heatmap(
+    estimator: Estimator, tiny_weights: Path
+) -> None:
+    alone = estimator.estimate(PICTURE, "M")
+    both = Estimator(tiny_weights, "cpu", views=2).estimate(PICTURE, "M")
+    assert both.bone_age_months != alone.bone_age_months
+    assert np.array_equal(both.heatmap, alone.heatmap)
+
+
+def test_another_number_of_views_is_refused(tiny_weights: Path) -> None:
+    with pytest.raises(ValueError, match="views must be one of 1, 2, 10, not 3"):
+        Estimator(tiny_weights, "cpu", views=3)
 
 
 def test_a_known_sex_is_answered_alone(estimator: Estimator) -> None:

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from models.cli import main
-from models.tjnet.network import AGE_CLASSES
+from models.tjnet.network import AGE_CLASSES, expected_months
 from models.tjnet.train import (
     EpochResult,
     Split,
+    Stage,
     TrainConfig,
     Training,
     draw_order,
@@ -29,7 +30,7 @@ from models.tjnet.train import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CPU = torch.device("cpu")
 PROJECT = Path(__file__).resolve().parents[2]
@@ -48,13 +49,23 @@ def splits(tiny_data: Path) -> tuple[Split, Split]:
     return load_split(tiny_data, labels, "train", 32), load_split(tiny_data, labels, "val", 32)
 
 
+def load(splits: tuple[Split, Split]) -> Callable[[int], tuple[Split, Split]]:
+    """Return what gives the splits at a size: only the one they have."""
+
+    def of_size(size_px: int) -> tuple[Split, Split]:
+        assert splits[0].inputs.shape[-1] == size_px
+        return splits
+
+    return of_size
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(
     config: TrainConfig, splits: tuple[Split, Split], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Return the folder of a run that nobody disturbed."""
     out = tmp_path_factory.mktemp("uninterrupted")
-    list(train(config, *splits, out, resume=False))
+    list(train(config, load(splits), out, resume=False))
     return out
 
 
@@ -113,14 +124,14 @@ def test_a_resumed_run_ends_with_the_same_bits(
     splits: tuple[Split, Split],
     tmp_path: Path,
 ) -> None:
-    interrupted: Iterator[EpochResult | str] = train(config, *splits, tmp_path, resume=False)
+    interrupted: Iterator[EpochResult | str] = train(config, load(splits), tmp_path, resume=False)
     for _ in range(lines):
         next(interrupted)
     del interrupted
     # Four steps an epoch, and one line each: the last step's line is the epoch's.
     assert read_checkpoint(tmp_path / "checkpoint.pt", CPU)["step"] == lines
     torch.manual_seed(99)  # whatever the other process did with the global generator
-    list(train(config, *splits, tmp_path, resume=True))
+    list(train(config, load(splits), tmp_path, resume=True))
     assert same(outcome(tmp_path), outcome(uninterrupted))
 
 
@@ -146,11 +157,49 @@ def test_a_run_killed_by_the_system_ends_with_the_same_bits(
     assert "tiny.safetensors: val MAD" in capsys.readouterr().out
 
 
+def test_stages_grow_the_frames_and_the_last_decides_the_best(
+    config: TrainConfig, tiny_data: Path, tmp_path: Path
+) -> None:
+    labels = tiny_data / "labels.csv"
+    asked = []
+
+    def of_size(size_px: int) -> tuple[Split, Split]:
+        asked.append(size_px)
+        train_split, val_split = (
+            load_split(tiny_data, labels, name, size_px) for name in ("train", "val")
+        )
+        return train_split, val_split
+
+    growing = replace(config, stages=(Stage(24, 2), Stage(32, 1)))
+    steps = list(train(growing, of_size, tmp_path, resume=False))
+    results = [step for step in steps if isinstance(step, EpochResult)]
+    assert asked == [24, 32]
+    assert [result.size_px for result in results] == [24, 24, 32]
+    network = Training(growing, tmp_path, CPU).averaged()
+    network.load_state_dict(read_checkpoint(tmp_path / "best.pt", CPU))
+    _, val_split = of_size(32)
+    months = expected_months(predict_split(network, val_split))[0]
+    mad = (months - val_split.months).abs().mean().item()
+    assert mad == pytest.approx(results[-1].val_mad_months, abs=1e-3)
+
+
+def test_a_run_can_start_from_weights(
+    config: TrainConfig, splits: tuple[Split, Split], uninterrupted: Path, tmp_path: Path
+) -> None:
+    start = read_checkpoint(uninterrupted / "best.pt", CPU)
+    run = Training(config, tmp_path, CPU, start)
+    assert same(dict(run.network.state_dict()), start)
+    assert same(run.average, start)
+    wider = replace(config, network=replace(config.network, width=0.3))
+    with pytest.raises(ValueError, match="another shape"):
+        next(train(wider, load(splits), tmp_path, resume=False, start=start))
+
+
 def test_another_config_is_not_resumed(
     uninterrupted: Path, config: TrainConfig, splits: tuple[Split, Split]
 ) -> None:
     with pytest.raises(ValueError, match="another config"):
-        list(train(replace(config, seed=8), *splits, uninterrupted, resume=True))
+        list(train(replace(config, seed=8), load(splits), uninterrupted, resume=True))
 
 
 def test_a_damaged_checkpoint_is_not_resumed(
@@ -158,14 +207,14 @@ def test_a_damaged_checkpoint_is_not_resumed(
 ) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"half of it")
     with pytest.raises(ValueError, match="no checkpoint"):
-        list(train(config, *splits, tmp_path, resume=True))
+        list(train(config, load(splits), tmp_path, resume=True))
 
 
 def test_too_few_images_for_a_batch_are_refused(
     config: TrainConfig, splits: tuple[Split, Split], tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="32 images do not fill one batch of 33"):
-        list(train(replace(config, batch_size=33), *splits, tmp_path, resume=False))
+        list(train(replace(config, batch_size=33), load(splits), tmp_path, resume=False))
 
 
 def test_the_sex_task_can_be_left_out(config: TrainConfig) -> None:
@@ -227,13 +276,27 @@ def test_the_shipped_config_is_readable() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("network: {width: 0.5}\nepoch: 3\n", "epoch"),
-        ("network: {width: 0.5}\nepochs: twelve\n", "epochs must be of type int"),
-        ("network: {width: wide}\n", "width must be of type float"),
-        ("network: {cbam: 1}\n", "cbam must be of type bool"),
-        ("network: {width: true}\n", "width must be of type float"),
-        ("network: {}\naugment: {spin: 3}\n", "spin"),
+        ("network: {width: 0.5}\nepoch: 3\nstages: [{size_px: 299, epochs: 1}]\n", "epoch"),
+        (
+            "network: {}\nbatch_size: twelve\nstages: [{size_px: 299, epochs: 1}]\n",
+            "batch_size must be of type int",
+        ),
+        (
+            "network: {width: wide}\nstages: [{size_px: 299, epochs: 1}]\n",
+            "width must be of type float",
+        ),
+        ("network: {cbam: 1}\nstages: [{size_px: 299, epochs: 1}]\n", "cbam must be of type bool"),
+        (
+            "network: {width: true}\nstages: [{size_px: 299, epochs: 1}]\n",
+            "width must be of type float",
+        ),
+        ("network: {}\naugment: {spin: 3}\nstages: [{size_px: 299, epochs: 1}]\n", "spin"),
         ("epochs: 3\n", "network"),
+        ("network: {}\n", "stages"),
+        ("network: {}\nstages: []\n", "last of the stages"),
+        ("network: {}\nstages: [{size_px: 128, epochs: 1}]\n", "last of the stages"),
+        ("network: {}\nstages: [{size_px: 299}]\n", "epochs"),
+        ("network: {}\nstages: [{size_px: 299, epochs: 0.5}]\n", "epochs must be of type int"),
         ("", "config.yaml"),
         ("network: [", "config.yaml"),
     ],

@@ -1,0 +1,60 @@
+"""`predict`: one line for each picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.commands.output import BAD_INPUT, DONE, REFUSED, say
+from models.tjnet.dataset import decode_picture
+from models.tjnet.estimator import Estimator
+
+if TYPE_CHECKING:
+    import argparse
+
+    from models.estimate import Estimate
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a line for each picture; unreadable ones do not keep back the others."""
+    estimator = Estimator(args.weights, args.device)
+    codes = set()
+    for picture in args.pictures:
+        answer, code = _answer(estimator, picture, args.sex)
+        codes.add(code)
+        say(json.dumps(answer) if args.json else _answer_line(answer, args.sex))
+    return next(code for code in (BAD_INPUT, REFUSED, DONE) if code in codes)
+
+
+def _answer(estimator: Estimator, picture: str, sex: str) -> tuple[dict[str, Any], int]:
+    """Return the object of one picture and its exit code."""
+    try:
+        estimate, refusal = estimator.assess(decode_picture(Path(picture)), sex)
+    except ValueError as error:
+        return _object(picture, f"cannot be read: {error}", None), BAD_INPUT
+    if refusal is not None:
+        return _object(picture, refusal, None), REFUSED
+    return _object(picture, None, estimate), DONE
+
+
+def _object(picture: str, reason: str | None, estimate: Estimate | None) -> dict[str, Any]:
+    """Return what ``--json`` prints; null where not answered."""
+    keys = ("bone_age_months", "sd_months", "interval_months", "by_sex", "sex_seen")
+    given = {key: getattr(estimate, key, None) for key in (*keys, "sex_probability")}
+    return {"file": picture, "accepted": estimate is not None, "reason": reason, **given}
+
+
+def _answer_line(answer: dict[str, Any], sex: str) -> str:
+    """Return an object as a line for a person."""
+    if not answer["accepted"]:
+        return f"{answer['file']}: no estimate: {answer['reason']}"
+    low, high = answer["interval_months"]
+    years, months = divmod(round(answer["bone_age_months"]), 12)
+    by_sex = answer["by_sex"]
+    other = f" (as M {by_sex['M']:.1f}, as F {by_sex['F']:.1f})" if by_sex else ""
+    return (
+        f"{answer['file']}: bone age {years} y {months} m, {answer['bone_age_months']:.1f} months"
+        f"{other}, 90 % interval {low:.1f} to {high:.1f}; recorded sex {sex}, "
+        f"looks {answer['sex_seen']} ({answer['sex_probability']:.2f})"
+    )

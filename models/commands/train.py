@@ -1,0 +1,50 @@
+"""`train`: train, then write weights and card into the run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from models.commands.output import say
+from models.commands.source import Source, write_weights
+from models.tjnet.estimator import choose_device
+from models.tjnet.train import EpochResult, Split, TrainConfig, train
+from models.tjnet.weights import load_weights
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, then write weights and card into the run's folder."""
+    config = TrainConfig.read(args.config)
+    out = args.out or Path("var") / f"train-{args.config.stem}"
+    if (out / "checkpoint.pt").exists() and not args.resume:
+        msg = f"{out} holds a run: --resume goes on with it, or choose another --out"
+        raise ValueError(msg)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    device, source = choose_device(args.device), Source.of(args)
+    start = load_weights(args.start).network.state_dict() if args.start else None
+
+    def load(size_px: int) -> tuple[Split, Split]:
+        splits = source.split("train", size_px, device), source.split("val", size_px, device)
+        say(
+            f"{len(splits[0])} images to train on, {len(splits[1])} to validate, "
+            f"{size_px} px, on {device}"
+        )
+        return splits
+
+    for step in train(config, load, out, resume=args.resume, start=start):
+        say(_epoch_line(step) if isinstance(step, EpochResult) else step)
+    name = args.name or f"tjnet-{args.config.stem}"
+    return write_weights(out, source, name, out, device)
+
+
+def _epoch_line(result: EpochResult) -> str:
+    return (
+        f"epoch {result.epoch} done in {result.seconds:.0f} s: loss {result.loss:.3f}, "
+        f"val MAD {result.val_mad_months:.2f} months, sex accuracy {result.val_sex_accuracy:.3f}"
+    )
