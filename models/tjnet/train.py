@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from models.tjnet.augment import AugmentConfig, augment
+from models.tjnet.backend import batched_logits
 from models.tjnet.dataset import Label, load_inputs, read_labels
 from models.tjnet.network import (
     AGE_CLASSES,
@@ -201,17 +202,9 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
-@torch.no_grad()
 def predict_split(network: TJNet, split: Split, batch_size: int = 64) -> Tensor:
     """Return (N, 79) logits with the recorded sex."""
-    network.eval()
-    parts = []
-    for start in range(0, len(split), batch_size):
-        rows = slice(start, start + batch_size)
-        x = split.inputs[rows, None].float() / 255.0
-        x = x.contiguous(memory_format=torch.channels_last)
-        parts.append(network(x, split.sex[rows]))
-    return torch.cat(parts)
+    return batched_logits(network.eval(), split.inputs, split.sex, batch_size)
 
 
 @dataclass(frozen=True, slots=True)

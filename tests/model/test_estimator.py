@@ -63,7 +63,8 @@ def test_more_views_are_averaged_and_leave_the_heatmap(
     alone = estimator.estimate(PICTURE, "M")
     both = Estimator(tiny_weights, "cpu", views=2).estimate(PICTURE, "M")
     assert both.bone_age_months != alone.bone_age_months
-    assert np.array_equal(both.heatmap, alone.heatmap)
+    # Not to the bit: two views are computed by other kernels than one.
+    assert np.allclose(both.heatmap, alone.heatmap, atol=1e-5)
 
 
 def test_another_number_of_views_is_refused(tiny_weights: Path) -> None:
