@@ -38,8 +38,10 @@ def _fold(module: nn.Module) -> None:
     """Fold the batch norms below a module into their convolutions."""
     for child in module.children():
         if isinstance(child, Convolution):
-            child.conv = fuse_conv_bn_eval(child.conv, child.adn.N)
-            child.adn.N = nn.Identity()
+            conv, norm = child.get_submodule("conv"), child.get_submodule("adn.N")
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                child.add_module("conv", fuse_conv_bn_eval(conv, norm))
+                child.get_submodule("adn").add_module("N", nn.Identity())
         else:
             _fold(child)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pytest
@@ -21,7 +21,12 @@ from models.tjnet.weights import load_weights
 from tests.model.conftest import TINY, draw_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
+
+    Picture: TypeAlias = npt.NDArray[np.generic]
 
 CPU = torch.device("cpu")
 AGREED_MONTHS = 0.1
@@ -37,9 +42,7 @@ def used(network: TJNet) -> TJNet:
     return network.eval()
 
 
-def bone_ages(
-    network: TJNet, pictures: list[np.ndarray[tuple[int, int], np.dtype[np.generic]]]
-) -> torch.Tensor:
+def bone_ages(network: TJNet, pictures: Sequence[Picture]) -> torch.Tensor:
     """Return (N, 3) months: each picture under each recorded sex."""
     size_px = network.config.input_size_px
     inputs = torch.from_numpy(np.stack([to_input(picture, size_px) for picture in pictures]))
