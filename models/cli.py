@@ -55,6 +55,9 @@ def _add_train(commands: Commands) -> None:
     parser.add_argument("--name", help="name of the weights (default tjnet-CONFIG)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--start", help="weights to start from: a shipped name or a .safetensors")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the network (torch.compile)"
+    )
 
 
 def _add_export(commands: Commands) -> None:

@@ -29,9 +29,7 @@ NETWORK, META = "configs/inference.json", "configs/metadata.json"
 
 
 @pytest.fixture(scope="module")
-def whole_weights(
-    tiny_weights: Path, tiny_config: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def whole_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the tiny weights with a card that has all that `export` writes."""
     weights = load_weights(tiny_weights)
     training = {"network": weights.card["network"], "stages": [{"size_px": 32, "epochs": 2}]}
@@ -92,7 +90,7 @@ def test_the_checkpoint_is_exported(bundle: Path, tiny_weights: Path, tmp_path: 
         *("ckpt_export", "--net_id", "network_def", "--filepath", str(exported)),
         *("--ckpt_file", "models/model.pt", "--meta_file", META, "--config_file", NETWORK),
     )
-    network = torch.jit.load(exported).eval()
+    network = torch.jit.load(exported).eval()  # type: ignore[no-untyped-call]
     trained = load_weights(tiny_weights).network
     x, unknown = torch.rand(2, 1, 32, 32), torch.tensor([2, 2])
     with torch.no_grad():
