@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -106,7 +107,9 @@ def test_the_bundle_runs_without_the_project_and_says_the_same(
     picture = tiny_data / "1.png"
     said = monai(bundle, "run", "--config_file", NETWORK, "--picture", str(picture), "--sex", "F")
     expected = Estimator(tiny_weights, "cpu").estimate(decode_picture(picture), "F")
-    assert f"'bone_age_months': {expected.bone_age_months:.1f}" in said
+    found = re.search(r"'bone_age_months': ([\d.]+)", said)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(expected.bone_age_months, abs=0.01)
     source = "".join(path.read_text("utf-8") for path in (bundle / "scripts").glob("*.py"))
     assert "from models" not in source
     assert "import models" not in source
