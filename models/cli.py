@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 bad input, 3 a picture was refused.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_export, _add_predict, _add_evaluate, _add_explain):
+    for add in (_add_train, _add_export, _add_predict, _add_evaluate, _add_explain, _add_bundle):
         add(commands)
     return parser
 
@@ -55,6 +55,9 @@ def _add_train(commands: Commands) -> None:
     parser.add_argument("--name", help="name of the weights (default tjnet-CONFIG)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--start", help="weights to start from: a shipped name or a .safetensors")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the network (torch.compile)"
+    )
 
 
 def _add_export(commands: Commands) -> None:
@@ -107,6 +110,13 @@ def _add_explain(commands: Commands) -> None:
     parser.add_argument("--rois", type=Path, required=True, help="CSV of id, x0, y0, x1, y1")
     parser.add_argument("--labels", type=Path, help=f"{LABELS}; without, every sex is unknown")
     parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
+    _add_weights(parser)
+
+
+def _add_bundle(commands: Commands) -> None:
+    does = "make a MONAI bundle from weights and their card"
+    parser = commands.add_parser("bundle", help=does, description=f"{does[0].upper()}{does[1:]}.")
+    parser.add_argument("--to", type=Path, required=True, help="the bundle's folder, new or empty")
     _add_weights(parser)
 
 

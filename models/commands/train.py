@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from models.commands.output import say
+from models.commands.progress import Progress
 from models.commands.source import Source, write_weights
 from models.tjnet.estimator import choose_device
 from models.tjnet.train import EpochResult, Split, TrainConfig, train
@@ -26,21 +26,39 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(msg)
     if config.threads:
         torch.set_num_threads(config.threads)
+    torch.backends.cudnn.benchmark = True  # every batch has the form of the one before
+    progress = Progress()
     device, source = choose_device(args.device), Source.of(args)
     start = load_weights(args.start).network.state_dict() if args.start else None
 
     def load(size_px: int) -> tuple[Split, Split]:
         splits = source.split("train", size_px, device), source.split("val", size_px, device)
-        say(
+        progress.keep(
             f"{len(splits[0])} images to train on, {len(splits[1])} to validate, "
             f"{size_px} px, on {device}"
         )
         return splits
 
-    for step in train(config, load, out, resume=args.resume, start=start):
-        say(_epoch_line(step) if isinstance(step, EpochResult) else step)
+    steps = train(
+        config,
+        load,
+        out,
+        resume=args.resume,
+        start=start,
+        compiled=args.compile,
+        on_step=progress.advance,
+    )
+    for step in steps:
+        _show(step, progress)
     name = args.name or f"tjnet-{args.config.stem}"
     return write_weights(out, source, name, out, device)
+
+
+def _show(step: EpochResult | str, progress: Progress) -> None:
+    if isinstance(step, EpochResult):
+        progress.keep(_epoch_line(step))
+    else:
+        progress.pass_by(step)
 
 
 def _epoch_line(result: EpochResult) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.estimate import Estimate
+from models.tjnet.backend import prepare
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
 from models.tjnet.preprocess import to_input
 from models.tjnet.spread import Spread
@@ -104,9 +105,7 @@ class Estimator:
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
         self.spread, self.spread_unknown_sex = _spreads(self.weights)
-        self.network = self.weights.network.to(self.device)
-        for parameter in self.network.parameters():
-            parameter.requires_grad = False
+        self.network = prepare(self.weights.network, self.device)
 
     def estimate(self, picture: npt.NDArray[np.generic], sex: str) -> Estimate:
         """Estimate bone age and sex.
@@ -159,8 +158,13 @@ class Estimator:
 
     def _by_sex(self, maps: Tensor) -> dict[str, float]:
         """Return the bone age under each recorded sex."""
-        logits = {sex: self._logits(maps, sex).mean(dim=0, keepdim=True) for sex in ("M", "F")}
-        return {sex: expected_months(of_sex)[0].item() for sex, of_sex in logits.items()}
+        features = self.network.features(maps)  # the same for both: most of the time goes there
+        months = {}
+        for sex in ("M", "F"):
+            index = torch.full((len(maps),), SEX_INPUTS.index(sex), device=self.device)
+            logits = self.network.answers(features, index).mean(dim=0, keepdim=True)
+            months[sex] = expected_months(logits)[0].item()
+        return months
 
     def _explained(self, maps: Tensor, sex: str) -> tuple[Tensor, npt.NDArray[np.float32]]:
         """Return the logits and the class-activation heatmap of the expectation (Grad-CAM).

@@ -178,6 +178,7 @@ class TJNet(nn.Module):
     def __init__(self, config: TJNetConfig) -> None:
         super().__init__()
         self.config = config
+        self.sex_inputs = len(SEX_INPUTS)  # TorchScript knows no globals
 
         def wide(channels: int) -> int:
             return max(8, int(channels * config.width) // 8 * 8)
@@ -228,12 +229,20 @@ class TJNet(nn.Module):
         out: Tensor = self.block4(self.block3(self.block2(self.block1(x))))
         return out
 
-    def heads(self, maps: Tensor, sex: Tensor) -> Tensor:
-        """Return (B, 79) logits from block 4's maps and the recorded sex."""
-        features = self.inception2(self.inception1(maps)).mean(dim=(2, 3))
-        recorded = nn.functional.one_hot(sex, len(SEX_INPUTS)).to(features.dtype)
+    def features(self, maps: Tensor) -> Tensor:
+        """Return (B, C6) features of the whole frame from block 4's maps."""
+        out: Tensor = self.inception2(self.inception1(maps)).mean(dim=(2, 3))
+        return out
+
+    def answers(self, features: Tensor, sex: Tensor) -> Tensor:
+        """Return (B, 79) logits from the features and the recorded sex."""
+        recorded = nn.functional.one_hot(sex, self.sex_inputs).to(features.dtype)
         age = self.block6(torch.cat([features, self.sex_embedding(recorded)], dim=1))
         return torch.cat([age, self.block5(features)], dim=1)
+
+    def heads(self, maps: Tensor, sex: Tensor) -> Tensor:
+        """Return (B, 79) logits from block 4's maps and the recorded sex."""
+        return self.answers(self.features(maps), sex)
 
     def forward(self, x: Tensor, sex: Tensor) -> Tensor:
         """Return (B, 79) logits."""

@@ -16,10 +16,13 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from models.tjnet.augment import AugmentConfig, augment
+from models.tjnet.backend import batched_logits
 from models.tjnet.dataset import Label, load_inputs, read_labels
+from models.tjnet.events import Events
 from models.tjnet.network import (
     AGE_CLASSES,
     MONTHS_PER_CLASS,
+    SEX_CLASSES,
     SEX_INPUTS,
     TJNet,
     TJNetConfig,
@@ -185,10 +188,12 @@ def loss_of(logits: Tensor, sex: Tensor, months: Tensor, config: TrainConfig) ->
     age = -(soft * F.log_softmax(logits[:, :AGE_CLASSES], dim=1)).sum(dim=1).mean()
     expectation = (expected_months(logits)[0] - months).abs().mean()
     loss = age + config.expectation_weight * expectation
-    known = sex < len(SEX_INPUTS) - 1
-    if config.network.sex_task and bool(known.any()):
-        seen = F.cross_entropy(logits[known, AGE_CLASSES:], sex[known])
-        loss = loss + config.sex_weight * seen
+    if config.network.sex_task:
+        # A mask, not a choice of rows: a GPU would have to wait for their number.
+        known = sex < SEX_CLASSES
+        target = sex.clamp(max=SEX_CLASSES - 1)
+        seen = F.cross_entropy(logits[:, AGE_CLASSES:], target, reduction="none") * known
+        loss = loss + config.sex_weight * seen.sum() / known.sum().clamp(min=1)
     return loss
 
 
@@ -201,17 +206,9 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
-@torch.no_grad()
 def predict_split(network: TJNet, split: Split, batch_size: int = 64) -> Tensor:
     """Return (N, 79) logits with the recorded sex."""
-    network.eval()
-    parts = []
-    for start in range(0, len(split), batch_size):
-        rows = slice(start, start + batch_size)
-        x = split.inputs[rows, None].float() / 255.0
-        x = x.contiguous(memory_format=torch.channels_last)
-        parts.append(network(x, split.sex[rows]))
-    return torch.cat(parts)
+    return batched_logits(network.eval(), split.inputs, split.sex, batch_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +253,13 @@ class Training:
         out: Path,
         device: torch.device,
         start: Mapping[str, Tensor] | None = None,
+        *,
+        compiled: bool = False,
     ) -> None:
         self.config, self.out, self.device = config, out, device
         torch.manual_seed(config.seed)
         self.network = _new_network(config.network, device)
+        self.forward = torch.compile(self.network) if compiled else self.network
         if start is not None:
             self.network.load_state_dict(start)
         self.average = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
@@ -267,8 +267,10 @@ class Training:
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
         self.step = 0
-        self.loss_sum = 0.0
+        # On the device and in double precision: fetched when it is written, not at each step.
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.curve: list[EpochResult] = []
+        self.events = Events(out)
 
     @property
     def checkpoint(self) -> Path:
@@ -282,7 +284,7 @@ class Training:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
-            "loss_sum": self.loss_sum,
+            "loss_sum": self.loss_sum.item(),
             "curve": [asdict(row) for row in self.curve],
             "config": asdict(self.config),
         }
@@ -307,11 +309,18 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step, self.loss_sum = state["step"], state["loss_sum"]
+        self.step = state["step"]
+        self.loss_sum.fill_(state["loss_sum"])
         self.curve = [EpochResult(**row) for row in state["curve"]]
 
-    def train_step(self, split: Split, rows: Tensor, steps: int) -> float:
-        """Make one step on the images ``rows``; all chance depends on seed and step alone."""
+    def train_step(self, split: Split, rows: Tensor, steps: int) -> Tensor:
+        """Make one step on the images ``rows``; all chance depends on seed and step alone.
+
+        Returns
+        -------
+        Tensor
+            The loss, still on the device: reading it would wait for the step.
+        """
         config = self.config
         generator = torch.Generator(self.device).manual_seed(config.seed + 7919 * self.step)
         torch.manual_seed(config.seed + 104729 * self.step)
@@ -328,7 +337,7 @@ class Training:
         self.network.train()
         enabled = config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
-            logits = self.network(x.contiguous(memory_format=torch.channels_last), recorded)
+            logits = self.forward(x.contiguous(memory_format=torch.channels_last), recorded)
         loss = loss_of(logits.float(), sex, split.months[rows], config)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -336,17 +345,19 @@ class Training:
         self.optimizer.step()
         self._move_average()
         self.step += 1
-        return loss.item()
+        return loss.detach()
 
     @torch.no_grad()
     def _move_average(self) -> None:
         """Pull the averaged weights towards the present ones; early on, faster."""
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        for name, tensor in self.network.state_dict().items():
-            if tensor.is_floating_point():
-                self.average[name].lerp_(tensor, 1 - decay)
-            else:
-                self.average[name].copy_(tensor)
+        present = self.network.state_dict()
+        moving = [name for name, tensor in present.items() if tensor.is_floating_point()]
+        # All of them in one call: on a GPU, 340 small ones take longer than their work.
+        pull = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        pull([self.average[n] for n in moving], [present[n] for n in moving], 0)
+        for name in present.keys() - set(moving):
+            self.average[name].copy_(present[name])
 
     def averaged(self) -> TJNet:
         """Return a copy of the network with the averaged weights, in evaluation mode."""
@@ -361,18 +372,21 @@ def _new_network(config: TJNetConfig, device: torch.device) -> TJNet:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def train(
+def train(  # noqa: PLR0913 - what a run consists of
     config: TrainConfig,
     load: Callable[[int], tuple[Split, Split]],
     out: Path,
     *,
     resume: bool,
     start: Mapping[str, Tensor] | None = None,
+    compiled: bool = False,
+    on_step: Callable[[float], None] | None = None,
 ) -> Iterator[EpochResult | str]:
     """Run or go on with a training; yields a line of progress now and then, and each epoch.
 
     ``out`` gets checkpoint.pt, log.csv and best.pt (the averaged weights of the best epoch of
-    the stage: epochs at another size do not compare).
+    the stage: epochs at another size do not compare), and TensorBoard's events where it is
+    installed.
 
     Parameters
     ----------
@@ -386,6 +400,10 @@ def train(
         Go on with the run in ``out``, if there is one.
     start : mapping of Tensor, optional
         A network's state to start from instead of chance.
+    compiled : bool
+        Compile the network first (torch.compile; needs a C++ compiler, minutes at each size).
+    on_step : callable, optional
+        Called after each step with the share of the run's work that is done.
 
     Raises
     ------
@@ -398,38 +416,65 @@ def train(
     if per_epoch == 0:
         msg = f"{len(train_split)} images do not fill one batch of {config.batch_size}"
         raise ValueError(msg)
-    run = _begin(config, out, train_split.inputs.device, start)
+    run = _begin(config, out, train_split.inputs.device, start, compiled=compiled)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.resume()
-    steps = per_epoch * config.epochs
-    saved = began = time.monotonic()
-    while run.step < steps:
-        epoch, place = divmod(run.step, per_epoch)
-        if train_split.inputs.shape[-1] != config.size_px(epoch):
-            train_split, val_split = load(config.size_px(epoch))
-        order = draw_order(train_split, config, epoch)
-        for batch in range(place, per_epoch):
-            rows = order[batch * config.batch_size : (batch + 1) * config.batch_size]
-            run.loss_sum += run.train_step(train_split, rows, steps)
-            # Not after the last batch: a run resumed there would never score the epoch, which
-            # writes a checkpoint itself.
-            due = time.monotonic() - saved > config.checkpoint_every_seconds
-            if due and batch + 1 < per_epoch:
-                run.save()
-                saved = time.monotonic()
-                loss = run.loss_sum / (batch + 1)
-                yield f"epoch {epoch + 1}/{config.epochs} {batch + 1}/{per_epoch} loss {loss:.3f}"
-        result = _finish_epoch(run, val_split, per_epoch, time.monotonic() - began)
+    while run.step < per_epoch * config.epochs:
+        size_px = config.size_px(run.step // per_epoch)
+        if train_split.inputs.shape[-1] != size_px:
+            train_split, val_split = load(size_px)
         began = time.monotonic()
-        yield result
+        yield from _train_epoch(run, train_split, per_epoch, on_step)
+        yield _finish_epoch(run, val_split, per_epoch, time.monotonic() - began)
+    run.events.close()
+
+
+def _train_epoch(
+    run: Training,
+    split: Split,
+    per_epoch: int,
+    on_step: Callable[[float], None] | None,
+) -> Iterator[str]:
+    """Make an epoch's steps, or what is left of them; a line follows each checkpoint."""
+    config = run.config
+    epoch, place = divmod(run.step, per_epoch)
+    order = draw_order(split, config, epoch).to(run.device)
+    saved = time.monotonic()
+    for batch in range(place, per_epoch):
+        rows = order[batch * config.batch_size : (batch + 1) * config.batch_size]
+        run.loss_sum += run.train_step(split, rows, per_epoch * config.epochs)
+        if on_step is not None:
+            on_step(work_share(config, run.step / per_epoch))
+        # Not after the last batch: a run resumed there would never score the epoch, which
+        # writes a checkpoint itself.
+        due = time.monotonic() - saved > config.checkpoint_every_seconds
+        if due and batch + 1 < per_epoch:
+            run.save()
+            saved = time.monotonic()
+            loss = run.loss_sum.item() / (batch + 1)
+            yield f"epoch {epoch + 1}/{config.epochs} {batch + 1}/{per_epoch} loss {loss:.3f}"
+
+
+def work_share(config: TrainConfig, epochs_done: float) -> float:
+    """Return the share of a run's work that is done: a step costs as much as it has pixels."""
+    done = 0.0
+    for stage in config.stages:
+        done += min(max(epochs_done, 0.0), stage.epochs) * stage.size_px**2
+        epochs_done -= stage.epochs
+    return done / sum(stage.epochs * stage.size_px**2 for stage in config.stages)
 
 
 def _begin(
-    config: TrainConfig, out: Path, device: torch.device, start: Mapping[str, Tensor] | None
+    config: TrainConfig,
+    out: Path,
+    device: torch.device,
+    start: Mapping[str, Tensor] | None,
+    *,
+    compiled: bool,
 ) -> Training:
     try:
-        return Training(config, out, device, start)
+        return Training(config, out, device, start, compiled=compiled)
     except RuntimeError as error:
         msg = "the weights to start from are of another shape than the config's network"
         raise ValueError(msg) from error
@@ -443,15 +488,18 @@ def _finish_epoch(run: Training, val_split: Split, per_epoch: int, seconds: floa
     sex = (logits[:, AGE_CLASSES:].argmax(1) == val_split.sex).float().mean().item()
     epoch, size_px = run.step // per_epoch, int(val_split.inputs.shape[-1])
     rivals = [row.val_mad_months for row in run.curve if row.size_px == size_px]
-    result = EpochResult(epoch, size_px, round(seconds, 1), run.loss_sum / per_epoch, mad, sex)
+    result = EpochResult(
+        epoch, size_px, round(seconds, 1), run.loss_sum.item() / per_epoch, mad, sex
+    )
     run.curve.append(result)
-    run.loss_sum = 0.0
+    run.loss_sum.zero_()
     if mad < min(rivals, default=math.inf):
         partial = run.out / "best.partial"
         torch.save(network.state_dict(), partial)
         partial.replace(run.out / "best.pt")
     run.save()
     _write_log(run.out / "log.csv", run.curve)
+    run.events.write([asdict(row) for row in run.curve])
     return result
 
 

@@ -27,6 +27,7 @@ from models.tjnet.train import (
     predict_split,
     read_checkpoint,
     train,
+    work_share,
 )
 
 if TYPE_CHECKING:
@@ -180,6 +181,40 @@ def test_stages_grow_the_frames_and_the_last_decides_the_best(
     months = expected_months(predict_split(network, val_split))[0]
     mad = (months - val_split.months).abs().mean().item()
     assert mad == pytest.approx(results[-1].val_mad_months, abs=1e-3)
+
+
+def test_the_share_of_the_work_follows_the_pixels(config: TrainConfig) -> None:
+    growing = replace(config, stages=(Stage(16, 4), Stage(32, 1)))
+    # Four epochs of a quarter of the pixels cost what the last one costs.
+    shares = [work_share(growing, epochs) for epochs in (0, 2, 4, 4.5, 5)]
+    assert shares == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+
+
+def test_each_step_tells_how_much_is_done(
+    config: TrainConfig, splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    told: list[float] = []
+    list(train(config, load(splits), tmp_path, resume=False, on_step=told.append))
+    assert told == pytest.approx([step / 8 for step in range(1, 9)])
+
+
+def test_a_checkpoint_holds_the_loss_as_a_number(
+    config: TrainConfig, splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    next(train(config, load(splits), tmp_path, resume=False))
+    run = Training(config, tmp_path, CPU)
+    run.resume()
+    stored = read_checkpoint(run.checkpoint, CPU)["loss_sum"]
+    assert isinstance(stored, float)
+    assert run.loss_sum.item() == stored > 0
+
+
+def test_a_batch_of_unknown_sex_alone_has_a_loss(config: TrainConfig) -> None:
+    logits = torch.randn(2, 79, generator=torch.Generator().manual_seed(1))
+    months, unknown = torch.tensor([10.0, 50.0]), torch.tensor([2, 2])
+    without = replace(config, network=replace(config.network, sex_task=False))
+    loss = loss_of(logits, unknown, months, config)
+    assert loss.item() == pytest.approx(loss_of(logits, unknown, months, without).item())
 
 
 def test_a_run_can_start_from_weights(
