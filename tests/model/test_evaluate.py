@@ -11,7 +11,8 @@ from PIL import Image
 
 from models.tjnet.dataset import Label, read_labels
 from models.tjnet.estimator import Estimator
-from models.tjnet.evaluate import Score, score_pictures, summarise
+from models.tjnet.evaluation.measures import summarise
+from models.tjnet.evaluation.scores import Score, score_pictures
 
 if TYPE_CHECKING:
     from pathlib import Path
