@@ -90,11 +90,11 @@ def _command(args: argparse.Namespace) -> str:
         path = getattr(args, option)
         words += [f"--{option} {path.resolve().name}"] if path else []
     words += [f"--weights {Path(args.weights).name}"] if args.weights != "default" else []
-    for option in ("split", "views", "stress_count", "views_count"):
+    words += [f"--views {args.views}"] if args.views != 1 else []
+    for option in ("split", "hide_sex", "stress", "stress_count", "compare_views", "views_count"):
         value = getattr(args, option)
-        words += [f"--{option.replace('_', '-')} {value}"] if value else []
-    for option in ("hide_sex", "stress", "compare_views"):
-        words += [f"--{option.replace('_', '-')}"] if getattr(args, option) else []
+        word = f"--{option.replace('_', '-')}"
+        words += [word if value is True else f"{word} {value}"] if value else []
     return " ".join(words)
 
 

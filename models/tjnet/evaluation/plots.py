@@ -51,9 +51,13 @@ def calibration(path: Path, curve: Sequence[Mapping[str, Any]]) -> None:
     """Draw the observed over the nominal coverage, with its 95 % intervals."""
     figure, axes = _begin("nominal coverage, %", "observed coverage, %")
     nominal = np.array([row["nominal"] for row in curve]) * 100
-    for name, words in (("scaled_sd", "predictive SD"), ("softmax", "softmax quantiles")):
-        observed, bars = _with_bars(curve, name)
-        axes.errorbar(nominal, observed * 100, bars * 100, marker="o", capsize=3, label=words)
+    # Side by side, so that the intervals do not hide each other.
+    for name, words, aside in (
+        ("scaled_sd", "estimate ± quantile x predictive SD", -0.4),
+        ("softmax", "between quantiles of the softmax", 0.4),
+    ):
+        observed, bars = (part * 100 for part in _with_bars(curve, name))
+        axes.errorbar(nominal + aside, observed, bars, fmt="o", capsize=3, label=words)
     axes.plot([nominal[0], nominal[-1]], [nominal[0], nominal[-1]], "k--", label="equal")
     _end(figure, axes, path)
 
@@ -75,6 +79,7 @@ def stress(path: Path, measured: Mapping[str, Any]) -> None:
     change, bars = _with_bars(rows, "mad_difference_months")
     axes.barh(names, change, xerr=bars, capsize=2, color="tab:blue", alpha=0.7)
     axes.axvline(STRESS_GOAL_MONTHS, color="tab:red", linestyle="--", label="goal: at most +1.5")
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     _end(figure, axes, path)
 
@@ -93,7 +98,7 @@ def _begin(x: str, y: str, height_inches: float = SIZE_INCHES[1]) -> tuple[Figur
 def _end(figure: Figure, axes: Axes, path: Path) -> None:
     """Write the figure; no date in it, so that the same figures give the same file."""
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize="small")
+        figure.legend(loc="outside upper center", ncols=3, fontsize="small")
     figure.savefig(path, metadata={"Software": None})
 
 

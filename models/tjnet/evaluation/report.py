@@ -56,7 +56,7 @@ def _about(summary: Mapping[str, Any]) -> str:
         "code": f"commit `{code['git_commit']}`, torch {code['torch']}, monai {code['monai']}",
         "command": f"`{summary['command']}`",
     }
-    about = tables.table(["what", "which"], [list(row) for row in rows.items()])
+    about = "\n".join(f"- {what}: {which}" for what, which in rows.items())
     return (
         f"# How far the bone age is off\n\n{about}\n\n"
         "Every row of the labels is scored, by the estimator that the node uses; what the gate "

@@ -134,13 +134,15 @@ def add_marker(picture: Picture, letter: str, size: float) -> Picture:
     return marked
 
 
-TURNS_DEG = (-30, -20, -10, -5, 5, 10, 20, 30, 90, 180, 270)
+TURNS_DEG = (-30, -20, -10, -5, 5, 10, 20, 30)
+RIGHT_ANGLES_DEG = (90, 180, 270)
 FACTORS = (0.5, 0.75, 1.5, 2.0)
 SHIFTS = (-0.1, 0.1, 0.2)
 MARKERS = (("L", 0.05), ("L", 0.1), ("R", 0.1), ("R", 0.15))
 
 TRANSFORMS = (
     *(Transform("rotation", f"{a:+d} degrees", partial(turn, angle_deg=a)) for a in TURNS_DEG),
+    *(Transform("rotation", f"{a} degrees", partial(turn, angle_deg=a)) for a in RIGHT_ANGLES_DEG),
     Transform("flip", "left and right", mirror),
     Transform("flip", "top and bottom", upend),
     *(Transform("brightness", f"x {f:g}", partial(scale_brightness, factor=f)) for f in FACTORS),
