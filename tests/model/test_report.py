@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -86,6 +87,34 @@ def test_a_cell_holds_value_and_interval() -> None:
     row = {"mad_months": 4.257, "bias_months": None, "confidence_95": {"mad_months": [4, 4.5]}}
     assert tables.cell(row, "mad_months", tables.MONTHS) == "4.26 (4.00 to 4.50)"
     assert tables.cell(row, "bias_months", tables.SIGNED) == "-"
+
+
+def test_the_worst_of_each_kind_is_named() -> None:
+    def row(kind: str, strength: str, change: float, refused: float) -> dict[str, Any]:
+        interval = {"mad_difference_months": [change - 1, change + 1]}
+        values = {"mad_difference_months": change, "refused": refused, "confidence_95": interval}
+        return {"kind": kind, "strength": strength, **values}
+
+    rows = [row("flip", "a", 2, 0), row("flip", "b", -1, 0.5), row("marker", "c", -3, 0)]
+    lines = tables.kinds_table({"transforms": rows}).splitlines()
+    assert lines[2:] == [
+        "| flip | a | +2.00 (+1.00 to +3.00) | 50.0% |",
+        "| marker | c | -3.00 (-4.00 to -2.00) | 0.0% |",
+    ]
+
+
+def test_one_refused_picture_of_unknown_sex_has_a_report(
+    tiny_weights: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(np.full((200, 200), 90, dtype=np.uint8)).save(tmp_path / "flat.png")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,sex,bone_age_months\nflat,,300\n", encoding="utf-8")
+    words = ["evaluate", "--data", str(tmp_path), "--labels", str(labels), "--device", "cpu"]
+    words += ["--json", str(tmp_path / "out.json"), "--report", str(tmp_path / "report")]
+    assert main([*words, "--weights", str(tiny_weights), "--stress", "--compare-views"]) == 0
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| sex seen as recorded | - |" in text
+    assert "pictures: 1, 1 of them refused by the gate" in text
 
 
 def test_only_a_report_needs_matplotlib() -> None:

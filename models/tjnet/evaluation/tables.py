@@ -118,6 +118,21 @@ def stress_table(stress: Mapping[str, Any]) -> str:
     return table(head, rows)
 
 
+def kinds_table(stress: Mapping[str, Any]) -> str:
+    """Return of each kind of transform the strength under which MAD rises most."""
+    head = ["kind", "rises most under", "change of MAD, months", "largest share refused"]
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for row in stress["transforms"]:
+        kinds.setdefault(row["kind"], []).append(row)
+    rows = []
+    for kind, of_kind in kinds.items():
+        worst = max(of_kind, key=lambda row: row["mad_difference_months"])
+        change = cell(worst, "mad_difference_months", SIGNED)
+        refused = max(row["refused"] for row in of_kind)
+        rows.append([kind, worst["strength"], change, f"{refused:.1%}"])
+    return table(head, rows)
+
+
 def views_table(views: Sequence[Mapping[str, Any]]) -> str:
     """Return error and cost by number of views."""
     head = ["views", "n", "MAD, months", "change of MAD, months", "median ms a picture"]
