@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dicom_node.growth import BRUSH, CEILING_MONTHS, is_at_ceiling, reaches_ceiling
+from dicom_node.growth import CEILING_MONTHS, is_at_ceiling, reaches_ceiling
 from dicom_node.vocabulary import RESEARCH_USE
+from models.brush import BRUSH
 
 if TYPE_CHECKING:
     from dicom_node.finding import Finding

@@ -90,17 +90,41 @@ def _add_predict(commands: Commands) -> None:
         "--sex", choices=("M", "F", "unknown"), required=True, help="recorded sex of all of them"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    _add_views(parser)
     _add_weights(parser)
 
 
 def _add_evaluate(commands: Commands) -> None:
     parser = _add(commands, "evaluate", "score every labelled picture and write the errors")
+    _add_scored(parser)
+    parser.add_argument("--report", type=Path, metavar="DIR", help="report.md and its plots")
+    parser.add_argument("--data-name", help="what the report calls data that are not the RSNA's")
+    _add_views(parser)
+    parser.add_argument(
+        "--stress", action="store_true", help="score each picture changed in seven ways too"
+    )
+    parser.add_argument(
+        "--stress-count",
+        type=_count,
+        metavar="N",
+        help="a fixed sample of N pictures (default all)",
+    )
+    parser.add_argument(
+        "--compare-views", action="store_true", help="measure cost and gain of more views"
+    )
+    parser.add_argument(
+        "--views-count", type=_count, metavar="N", help="a fixed sample of N pictures (default all)"
+    )
+    _add_weights(parser)
+
+
+def _add_scored(parser: argparse.ArgumentParser) -> None:
+    """Add what is scored, and where to."""
     parser.add_argument("--data", type=Path, required=True, help=DATA)
     parser.add_argument("--labels", type=Path, required=True, help=LABELS)
     parser.add_argument("--split", help="only the rows of this split")
     parser.add_argument("--hide-sex", action="store_true", help="give the network no recorded sex")
     parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
-    _add_weights(parser)
 
 
 def _add_explain(commands: Commands) -> None:
@@ -118,6 +142,19 @@ def _add_bundle(commands: Commands) -> None:
     parser = commands.add_parser("bundle", help=does, description=f"{does[0].upper()}{does[1:]}.")
     parser.add_argument("--to", type=Path, required=True, help="the bundle's folder, new or empty")
     _add_weights(parser)
+
+
+def _count(word: str) -> int:
+    """Return a number of pictures: one at least."""
+    count = int(word)
+    if count < 1:
+        raise ValueError
+    return count
+
+
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    does = "views of each picture that are averaged: 1 (default), 2 with its mirror image, or 10"
+    parser.add_argument("--views", type=int, choices=(1, 2, 10), default=1, help=does)
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:

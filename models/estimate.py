@@ -34,7 +34,8 @@ class Estimate:
         How often these weights saw the recorded sex on their validation split (weights card);
         None where it was not measured. Near one half, what they see says nothing.
     heatmap : ndarray of float32
-        (h, w) in [0, 1] on block 4's grid: where the estimate comes from.
+        (h, w) in [0, 1] on block 4's grid: where the estimate comes from; empty where it was not
+        asked for.
     weights_version : str
         Name and hash of the weights.
     inverted : bool
@@ -44,6 +45,8 @@ class Estimate:
         The heatmap lies over the picture as it came.
     calibration : str or None
         Name of the linear correction that the bone age and its interval went through.
+    age_probability : ndarray of float32 or None
+        (77,) the softmax over the age classes, class k being 3k months, before any correction.
     """
 
     bone_age_months: float
@@ -59,3 +62,4 @@ class Estimate:
     inverted: bool = False
     turned_deg: int = 0
     calibration: str | None = None
+    age_probability: npt.NDArray[np.float32] | None = None

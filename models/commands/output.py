@@ -27,10 +27,10 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def with_progress(items: Iterable[T], total: int) -> Iterator[T]:
+def with_progress(items: Iterable[T], total: int, every: int = PROGRESS_EVERY) -> Iterator[T]:
     """Yield the items, telling now and then how many there have been."""
     for count, item in enumerate(items, start=1):
-        if count % PROGRESS_EVERY == 0 or count == total:
+        if count % every == 0 or count == total:
             tell(f"{count}/{total}")
         yield item
 

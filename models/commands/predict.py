@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each picture; unreadable ones do not keep back the others."""
-    estimator = Estimator(args.weights, args.device)
+    estimator = Estimator(args.weights, args.device, views=args.views)
     codes = set()
     for picture in args.pictures:
         answer, code = _answer(estimator, picture, args.sex)

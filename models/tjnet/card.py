@@ -16,7 +16,8 @@ import torch
 
 from models.tjnet.dataset import Label
 from models.tjnet.estimator import HIGHEST_MONTHS, LOWEST_MONTHS
-from models.tjnet.evaluate import Score, summarise
+from models.tjnet.evaluation.measures import summarise
+from models.tjnet.evaluation.scores import Score
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, TJNet, TJNetConfig, expected_months
 from models.tjnet.preprocess import LEVELS, PERCENTILES
 from models.tjnet.spread import (

@@ -54,12 +54,15 @@ class Label:
         The reader's bone age.
     split : str
         "train", "val" or "" where the file has no such column.
+    chronological_age_months : float or None
+        Age at acquisition; None where the file has no such column or an empty field.
     """
 
     id: str
     sex: str
     bone_age_months: float
     split: str
+    chronological_age_months: float | None = None
 
 
 def read_labels(path: Path, split: str | None = None) -> list[Label]:
@@ -104,19 +107,34 @@ def read_rows(path: Path, columns: set[str]) -> Iterator[tuple[str, dict[str, st
 def _label(row: dict[str, str], where: str) -> Label:
     """Return one row as a `Label`."""
     sex = row["sex"].strip().upper()
-    try:
-        months = float(row["bone_age_months"])
-    except ValueError:
-        months = math.nan
-    if not (math.isfinite(months) and months >= 0):
-        msg = f"{where}: bone_age_months is not an age: {row['bone_age_months']!r}"
-        raise ValueError(msg)
+    chronological = (row.get("chronological_age_months") or "").strip()
     return Label(
         id=row["id"].strip(),
         sex=sex if sex in {"M", "F"} else "unknown",
-        bone_age_months=months,
+        bone_age_months=_age(row, "bone_age_months", where),
         split=row.get("split") or "",
+        chronological_age_months=(
+            _age(row, "chronological_age_months", where) if chronological else None
+        ),
     )
+
+
+def _age(row: dict[str, str], column: str, where: str) -> float:
+    """Return an age in months.
+
+    Raises
+    ------
+    ValueError
+        If the field holds none.
+    """
+    try:
+        months = float(row[column])
+    except ValueError:
+        months = math.nan
+    if not (math.isfinite(months) and months >= 0):
+        msg = f"{where}: {column} is not an age: {row[column]!r}"
+        raise ValueError(msg)
+    return months
 
 
 def iter_pictures(data: Path) -> Iterator[tuple[str, bytes]]:

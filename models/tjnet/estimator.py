@@ -24,6 +24,8 @@ LOWEST_MONTHS, HIGHEST_MONTHS = 0.0, 228.0
 MINIMUM_SIDE_PX = 128
 """Below this a frame shows no growth plate; refused."""
 
+NO_HEATMAP = np.zeros((0, 0), dtype=np.float32)
+
 
 class UnusablePictureError(Exception):
     """The picture cannot carry an estimate; the message says why, in words for a person."""
@@ -129,21 +131,29 @@ class Estimator:
             raise UnusablePictureError(refusal)
         return estimate
 
-    def assess(self, picture: npt.NDArray[np.generic], sex: str) -> tuple[Estimate, str | None]:
+    def assess(
+        self, picture: npt.NDArray[np.generic], sex: str, *, explain: bool = True
+    ) -> tuple[Estimate, str | None]:
         """Return the network's answer, and why it must not be used, or None.
 
-        This measures what the gate keeps back; whoever reports an age calls `estimate`.
+        This measures what the gate keeps back; whoever reports an age calls `estimate`. Without
+        ``explain`` the heatmap is empty, and its gradient is saved.
         """
         recorded = sex if sex in SEX_INPUTS else "unknown"
         levels = to_input(picture, self.network.config.input_size_px)
-        return self._answer(levels, recorded), _refusal(picture, levels)
+        return self._answer(levels, recorded, explain=explain), _refusal(picture, levels)
 
-    def _answer(self, levels: npt.NDArray[np.uint8], recorded: str) -> Estimate:
+    def _answer(self, levels: npt.NDArray[np.uint8], recorded: str, *, explain: bool) -> Estimate:
         """Run the network; the heatmap is that of the picture itself, the first view."""
         pixels = torch.from_numpy(levels)[None, None].to(self.device).float() / 255.0
         with torch.no_grad():
             maps = self.network.maps(view(pixels, self.views))
-        logits, heatmap = self._explained(maps[:1], recorded)
+        first = maps[:1]
+        logits, heatmap = (
+            self._explained(first, recorded)
+            if explain
+            else (self._logits(first, recorded), NO_HEATMAP)
+        )
         with torch.no_grad():
             if self.views > 1:
                 others = self._logits(maps[1:], recorded)
@@ -204,4 +214,5 @@ class Estimator:
             sex_accuracy=self.weights.card.get("measured", {}).get("sex_accuracy"),
             heatmap=heatmap,
             weights_version=self.weights.version,
+            age_probability=logits[0, :AGE_CLASSES].float().softmax(dim=0).cpu().numpy(),
         )

@@ -14,7 +14,8 @@ from models.cli import main
 from models.tjnet.card import KNOWN_DATA, RSNA, code_version, measure, name_data, read_run
 from models.tjnet.dataset import data_hash, read_labels
 from models.tjnet.estimator import Estimator
-from models.tjnet.evaluate import score_pictures, summarise
+from models.tjnet.evaluation.measures import summarise
+from models.tjnet.evaluation.scores import score_pictures
 from models.tjnet.network import expected_months
 from models.tjnet.spread import cross_fitted_factors
 from models.tjnet.train import TrainConfig, load_split, predict_split, train

@@ -149,6 +149,8 @@ def test_predict_reads_every_form_of_a_picture_alike(
         ["predict", "x.png", "--sex", "X"],
         ["predict", "--sex", "M"],
         ["evaluate", "--data", "x"],
+        ["predict", "x.png", "--sex", "M", "--views", "3"],
+        ["evaluate", "--data", "x", "--labels", "y", "--json", "z", "--stress-count", "0"],
     ],
 )
 def test_bad_words_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,6 +226,26 @@ def test_evaluate_writes_the_contracts_keys(
     assert f"MAD {summary['mad_months']:.2f} months" in printed.out
     assert main(words) == 0
     assert json.loads(out.read_text(encoding="utf-8"))["n"] == 52
+
+
+@pytest.mark.parametrize("words", [["--stress-count", "5"], ["--views-count", "5"]])
+def test_a_count_of_what_is_not_asked_for_is_refused(
+    words: list[str], tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = ["evaluate", "--data", str(tiny_data), "--labels", str(tiny_data / "labels.csv")]
+    assert main([*evaluate, "--json", str(tmp_path / "out.json"), *words]) == 2
+    assert f"{words[0]} needs --" in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_predict_averages_views(
+    tiny_weights: Path, tiny_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tiny_data / "1.png"
+    assert predict(tiny_weights, picture, "--sex", "F", "--json", "--views", "10") == 0
+    (found,) = objects(capsys)
+    expected = Estimator(tiny_weights, "cpu", views=10).estimate(decode_picture(picture), "F")
+    assert found["bone_age_months"] == expected.bone_age_months
 
 
 def test_evaluate_names_how_many_pictures_are_absent(

@@ -78,6 +78,16 @@ def test_a_bad_labels_file_says_where(tmp_path: Path, text: str, reason: str) ->
         read_labels(labels_file(tmp_path, text))
 
 
+def test_the_chronological_age_is_read_where_there_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    head = "id,sex,bone_age_months,chronological_age_months\n"
+    path.write_text(f"{head}1,M,100,96.5\n2,F,100, \n3,F,100\n", encoding="utf-8")
+    assert [one.chronological_age_months for one in read_labels(path)] == [96.5, None, None]
+    path.write_text(f"{head}1,M,100,old\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r":2: chronological_age_months is not an age: 'old'"):
+        read_labels(path)
+
+
 def test_a_folder_a_tar_and_a_folder_of_tars_hold_the_same(tmp_path: Path) -> None:
     members = {"10.png": encoded(1), "notes.txt": b"no picture", "20.png": encoded(2)}
     folder = tmp_path / "folder"

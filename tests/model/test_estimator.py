@@ -125,6 +125,28 @@ def test_the_heatmap_is_on_block_4s_grid_between_0_and_1(estimator: Estimator) -
     assert heatmap.max() == 1
 
 
+@pytest.mark.parametrize("views", [1, 2])
+@pytest.mark.parametrize("sex", ["F", "unknown"])
+def test_without_the_heatmap_the_answer_is_the_same(
+    tiny_weights: Path, sex: str, views: int
+) -> None:
+    estimator = Estimator(tiny_weights, "cpu", views=views)
+    whole, _ = estimator.assess(PICTURE, sex)
+    fast, _ = estimator.assess(PICTURE, sex, explain=False)
+    assert fast.heatmap.shape == (0, 0)
+    for name in ("bone_age_months", "sd_months", "interval_months", "by_sex", "sex_probability"):
+        assert getattr(fast, name) == getattr(whole, name)
+
+
+def test_the_softmax_comes_with_the_answer(estimator: Estimator) -> None:
+    found = estimator.estimate(PICTURE, "F")
+    assert found.age_probability is not None
+    assert found.age_probability.shape == (77,)
+    assert found.age_probability.sum() == pytest.approx(1, abs=1e-5)
+    mean = (found.age_probability * 3 * np.arange(77)).sum()
+    assert mean == pytest.approx(found.bone_age_months, abs=1e-3)
+
+
 def test_the_heatmap_is_the_gradient_of_the_expectation(estimator: Estimator) -> None:
     pixels = estimator_input(estimator)
     maps = estimator.network.maps(pixels).detach().requires_grad_()

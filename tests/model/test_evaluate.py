@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.estimate import Estimate
 from models.tjnet.dataset import Label, read_labels
-from models.tjnet.estimator import Estimator
-from models.tjnet.evaluate import Score, score_pictures, summarise
+from models.tjnet.estimator import NO_HEATMAP, Estimator
+from models.tjnet.evaluation.measures import summarise
+from models.tjnet.evaluation.scores import Score, score_pictures
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,48 @@ def test_measures_of_known_errors() -> None:
         "0-24": 2,
         "96-132": 2,
     }
+
+
+def test_agreement_of_known_errors() -> None:
+    # Errors 3, -4, 12, 0, 30: mean 8.2, and 8.2 +- 1.96 x 13.5351, their SD with n - 1.
+    summary = summarise([score(100, 100 + error) for error in (3, -4, 12, 0, 30)])
+    assert summary["lower_limit_months"] == pytest.approx(8.2 - 1.96 * 13.5351, abs=1e-3)
+    assert summary["upper_limit_months"] == pytest.approx(8.2 + 1.96 * 13.5351, abs=1e-3)
+    assert summary["within_6_months"] == 0.6
+    assert summary["within_12_months"] == 0.8
+    assert summary["within_24_months"] == 0.8
+
+
+def test_one_error_has_no_limits_of_agreement() -> None:
+    summary = summarise([score(100, 103)])
+    assert summary["lower_limit_months"] is None
+    assert summary["confidence_95"]["upper_limit_months"] is None
+
+
+def test_the_papers_decoding_is_measured_beside_ours() -> None:
+    probability = np.zeros(77, dtype=np.float32)
+    probability[[30, 31, 40]] = 0.5, 0.25, 0.25  # 90, 93 and 120 months
+    estimate = Estimate(
+        bone_age_months=98.25,
+        sd_months=9,
+        interval_months=(83, 113),
+        sex="M",
+        by_sex=None,
+        sex_seen="M",
+        sex_probability=0.9,
+        sex_accuracy=None,
+        heatmap=NO_HEATMAP,
+        weights_version="made-up",
+        age_probability=probability,
+    )
+    found = Score.of(Label("1", "M", 94, "val"), estimate, None)
+    assert found.argmax_months == 90
+    # All of class 30, and of class 31 (91.5 to 94.5) five sixths.
+    assert found.rank == pytest.approx(0.5 + 0.25 * 2.5 / 3)
+    summary = summarise([found])
+    assert summary["mad_months"] == 4.25
+    assert summary["argmax_mad_months"] == 4
+    assert "argmax_mad_months" not in summarise([score(1, 1)])
 
 
 def test_refused_pictures_count_and_are_counted_apart() -> None:
@@ -98,6 +142,10 @@ def test_every_label_is_scored_by_the_nodes_own_estimator(
     assert found.bone_age_months == expected.bone_age_months
     assert found.interval_months == expected.interval_months
     assert found.sex_seen == expected.sex_seen
+    assert found.sd_months == expected.sd_months
+    assert expected.age_probability is not None
+    assert found.argmax_months == 3 * expected.age_probability.argmax()
+    assert 0 <= (found.rank or -1) <= 1
 
 
 def test_a_hidden_sex_is_hidden(estimator: Estimator, tiny_data: Path) -> None:

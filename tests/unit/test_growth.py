@@ -1,4 +1,4 @@
-"""The Brush table, its interpolation, z-scores and determinations."""
+"""z-scores to the Brush mean and determinations."""
 
 from __future__ import annotations
 
@@ -10,55 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicom_node.growth import (
-    BRUSH,
     assess_growth,
-    brush_reference,
     determine,
     is_at_ceiling,
     reaches_ceiling,
 )
+from models.brush import BRUSH
 from tests.samples import an_estimate
-
-
-@pytest.mark.parametrize(
-    ("sex", "age_months", "mean", "sd"),
-    [
-        ("M", 3, 3.01, 0.69),
-        ("M", 120, 125.68, 9.79),
-        ("M", 204, 206.21, 13.05),
-        ("F", 3, 3.02, 0.72),
-        ("F", 54, 60.06, 10.73),
-        ("F", 192, 189.44, 7.31),
-    ],
-)
-def test_a_row_of_the_table_is_returned_as_printed(
-    sex: str, age_months: float, mean: float, sd: float
-) -> None:
-    assert brush_reference(sex, age_months) == (mean, sd)
-
-
-def test_between_two_rows_the_reference_is_linear() -> None:
-    mean, sd = brush_reference("M", 123) or (0, 0)
-
-    assert mean == pytest.approx(125.68 + (137.32 - 125.68) / 4)
-    assert sd == pytest.approx(9.79 + (10.09 - 9.79) / 4)
-
-
-@pytest.mark.parametrize(
-    ("sex", "age_months"),
-    [("M", 2.99), ("M", 204.01), ("F", 192.01), ("F", 0), ("F", -5), ("unknown", 120), ("O", 120)],
-)
-def test_outside_the_table_there_is_no_reference(sex: str, age_months: float) -> None:
-    assert brush_reference(sex, age_months) is None
-
-
-@pytest.mark.parametrize("sex", ["M", "F"])
-def test_the_table_grows_with_age(sex: str) -> None:
-    ages = [age for age, _, _ in BRUSH[sex]]
-    means = [mean for _, mean, _ in BRUSH[sex]]
-
-    assert ages == sorted(set(ages))
-    assert means == sorted(set(means))
 
 
 def test_the_two_conventions_of_z_differ_by_at_most_what_the_module_says() -> None:
