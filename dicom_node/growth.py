@@ -77,12 +77,6 @@ BRUSH: Final[dict[str, tuple[tuple[float, float, float], ...]]] = {
 NORMAL_Z: Final = 2.0
 """A bone age within this many SD of the mean is normal."""
 
-CEILING_MONTHS: Final = {"M": 228.0, "F": 216.0, "unknown": 216.0}
-"""Age of the atlas's last plate: 19 years for boys, 18 for girls; unknown sex takes the lower."""
-
-LAST_STEP_MONTHS: Final = 12.0
-"""The last plates lie a year apart: beyond the last but one, only 'at least' can be said."""
-
 
 @dataclass(frozen=True, slots=True)
 class Growth:
@@ -162,13 +156,3 @@ def determine(z_score: float, low: float, high: float) -> Determination:
     if z_score > NORMAL_Z:
         return "advanced"
     return "delayed" if z_score < -NORMAL_Z else "normal"
-
-
-def is_at_ceiling(bone_age_months: float, sex: str) -> bool:
-    """Return whether the bone age lies where the atlas ends, so that it is only a lower bound."""
-    return bone_age_months >= CEILING_MONTHS[sex] - LAST_STEP_MONTHS
-
-
-def reaches_ceiling(bound_months: float, sex: str) -> bool:
-    """Return whether an upper bound reaches the atlas's last plate, so that it is open."""
-    return bound_months >= CEILING_MONTHS[sex]

@@ -43,7 +43,7 @@ class Estimate:
         By how much the picture was turned counter-clockwise before reading: 0, 90, 180 or 270.
         The heatmap lies over the picture as it came.
     calibration : str or None
-        Name of the linear correction that the bone age and its interval went through.
+        Name and hash of the linear correction that the bone age and its interval went through.
     """
 
     bone_age_months: float

@@ -20,11 +20,12 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{args.labels}: no row" + (f" of split {args.split!r}" if args.split else "")
         raise ValueError(msg)
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    estimator = Estimator(args.weights, args.device)
+    estimator = Estimator(args.weights, args.device, calibration=args.calibration)
     found = score_pictures(estimator, args.data, labels, hide_sex=args.hide_sex)
     summary = summarise(list(with_progress(found, len(labels))))
     about = {
         "weights": estimator.weights.version,
+        "calibration": estimator.calibration.version if estimator.calibration else None,
         "split": args.split,
         "sex_hidden": args.hide_sex,
     }

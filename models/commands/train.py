@@ -38,12 +38,13 @@ def run(args: argparse.Namespace) -> int:
         return splits
 
     for step in train(config, load, out, resume=args.resume, start=start):
-        say(_epoch_line(step) if isinstance(step, EpochResult) else step)
+        say(epoch_line(step) if isinstance(step, EpochResult) else step)
     name = args.name or f"tjnet-{args.config.stem}"
     return write_weights(out, source, name, out, device)
 
 
-def _epoch_line(result: EpochResult) -> str:
+def epoch_line(result: EpochResult) -> str:
+    """Return an epoch's result in words."""
     return (
         f"epoch {result.epoch} done in {result.seconds:.0f} s: loss {result.loss:.3f}, "
         f"val MAD {result.val_mad_months:.2f} months, sex accuracy {result.val_sex_accuracy:.3f}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from models.tjnet.augment import AugmentConfig, augment
@@ -27,7 +27,7 @@ from models.tjnet.network import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -248,7 +248,11 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 class Training:
-    """A run in its folder: checkpoint, log and the best weights by val MAD."""
+    """A run in its folder: checkpoint, log and the best weights by val MAD.
+
+    Blocks that are frozen have no gradient, and their batch norms stay in evaluation mode: they
+    leave the run with the bits that they came with.
+    """
 
     def __init__(
         self,
@@ -256,12 +260,16 @@ class Training:
         out: Path,
         device: torch.device,
         start: Mapping[str, Tensor] | None = None,
+        frozen_blocks: Collection[int] = (),
     ) -> None:
         self.config, self.out, self.device = config, out, device
         torch.manual_seed(config.seed)
         self.network = _new_network(config.network, device)
         if start is not None:
             self.network.load_state_dict(start)
+        self.frozen = [_block(self.network, number) for number in sorted(frozen_blocks)]
+        for block in self.frozen:
+            block.requires_grad_(requires_grad=False)
         self.average = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -326,6 +334,8 @@ class Training:
         )
         recorded = torch.where(hidden, len(SEX_INPUTS) - 1, sex)
         self.network.train()
+        for block in self.frozen:
+            block.eval()
         enabled = config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             logits = self.network(x.contiguous(memory_format=torch.channels_last), recorded)
@@ -355,19 +365,26 @@ class Training:
         return network.eval()
 
 
+def _block(network: TJNet, number: int) -> nn.Module:
+    """Return block 1 to 4 of the paper."""
+    return (network.block1, network.block2, network.block3, network.block4)[number - 1]
+
+
 def _new_network(config: TJNetConfig, device: torch.device) -> TJNet:
     """Return a network with the weights that torch's seed decides, laid out channels-last."""
     network = TJNet(config).to(device)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def train(
+def train(  # noqa: PLR0913 - a run, and what sets a fine-tuning apart from it
     config: TrainConfig,
     load: Callable[[int], tuple[Split, Split]],
     out: Path,
     *,
     resume: bool,
     start: Mapping[str, Tensor] | None = None,
+    frozen_blocks: Collection[int] = (),
+    patience_epochs: int | None = None,
 ) -> Iterator[EpochResult | str]:
     """Run or go on with a training; yields a line of progress now and then, and each epoch.
 
@@ -386,6 +403,10 @@ def train(
         Go on with the run in ``out``, if there is one.
     start : mapping of Tensor, optional
         A network's state to start from instead of chance.
+    frozen_blocks : collection of int
+        Blocks, 1 to 4, that stay as they are in ``start``.
+    patience_epochs : int, optional
+        End after so many epochs of the last stage without a better val MAD; never by default.
 
     Raises
     ------
@@ -398,13 +419,13 @@ def train(
     if per_epoch == 0:
         msg = f"{len(train_split)} images do not fill one batch of {config.batch_size}"
         raise ValueError(msg)
-    run = _begin(config, out, train_split.inputs.device, start)
+    run = _begin(config, out, train_split.inputs.device, start, frozen_blocks)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.resume()
     steps = per_epoch * config.epochs
     saved = began = time.monotonic()
-    while run.step < steps:
+    while run.step < steps and not _is_stale(run, patience_epochs):
         epoch, place = divmod(run.step, per_epoch)
         if train_split.inputs.shape[-1] != config.size_px(epoch):
             train_split, val_split = load(config.size_px(epoch))
@@ -425,11 +446,24 @@ def train(
         yield result
 
 
+def _is_stale(run: Training, patience_epochs: int | None) -> bool:
+    """Return whether the last stage's latest epochs brought no better val MAD."""
+    last_px = run.config.stages[-1].size_px
+    stage = [row.val_mad_months for row in run.curve if row.size_px == last_px]
+    if patience_epochs is None or not stage:
+        return False
+    return len(stage) - 1 - stage.index(min(stage)) >= patience_epochs
+
+
 def _begin(
-    config: TrainConfig, out: Path, device: torch.device, start: Mapping[str, Tensor] | None
+    config: TrainConfig,
+    out: Path,
+    device: torch.device,
+    start: Mapping[str, Tensor] | None,
+    frozen_blocks: Collection[int],
 ) -> Training:
     try:
-        return Training(config, out, device, start)
+        return Training(config, out, device, start, frozen_blocks)
     except RuntimeError as error:
         msg = "the weights to start from are of another shape than the config's network"
         raise ValueError(msg) from error
