@@ -10,9 +10,9 @@ import torch
 
 from models.commands.output import say, tell, write_json
 from models.commands.source import Source, write_weights
-from models.commands.train import epoch_line
+from models.commands.train import epoch_line, splits_line
 from models.tjnet.card import best_row, name_data, read_run
-from models.tjnet.cohort import Cohort, read_cohort
+from models.tjnet.cohort import read_cohort
 from models.tjnet.dataset import data_hash
 from models.tjnet.estimator import choose_device
 from models.tjnet.network import expected_months
@@ -22,6 +22,8 @@ from models.tjnet.weights import Weights, load_weights
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+    from models.tjnet.cohort import Cohort
 
 FEWEST_VAL = 12
 """The interval is fitted on val, and cross-fitted on four fifths of it, which must be nine."""
@@ -43,7 +45,12 @@ def run(args: argparse.Namespace) -> int:
     source, weights = Source.of(args), load_weights(args.weights)
     config = _config(args, weights)
     cohort = read_cohort(source.labels, args.val_share)
-    _begin(args.out, _about(args, weights, frozen), cohort, resume=args.resume)
+    about = {
+        "weights": weights.version,
+        "frozen_blocks": frozen,
+        "patience_epochs": args.patience,
+    }
+    _begin(args.out, about, cohort, resume=args.resume)
     if config.threads:
         torch.set_num_threads(config.threads)
     device = choose_device(args.device)
@@ -54,13 +61,35 @@ def run(args: argparse.Namespace) -> int:
         split_rule=cohort.rule,
     )
     before = _val_mad(weights, source, device)
+    say(f"{weights.version} has a val MAD of {before:.2f} months")
+    _train(config, source, weights, args, device)
+    best = best_row(read_run(args.out).curve)["val_mad_months"]
+    if best >= before:
+        tell(f"no epoch is better on val than {weights.version}, {before:.2f} months: keep that")
+    started_from = {
+        **about,
+        "sha256": weights.sha256,
+        "data": weights.card.get("data", {}).get("name"),
+        "val_mad_months": round(before, 4),
+    }
+    name = args.name or args.out.name
+    return write_weights(
+        args.out, source, name, args.out, device, more={"started_from": started_from}
+    )
+
+
+def _train(
+    config: TrainConfig,
+    source: Source,
+    weights: Weights,
+    args: argparse.Namespace,
+    device: torch.device,
+) -> None:
+    """Run or go on with the training, and print its progress."""
 
     def load(size_px: int) -> tuple[Split, Split]:
         splits = source.split("train", size_px, device), source.split("val", size_px, device)
-        say(
-            f"{len(splits[0])} images to train on, {len(splits[1])} to validate, {size_px} px, "
-            f"on {device}; {weights.version} has a val MAD of {before:.2f} months on them"
-        )
+        say(splits_line(*splits, size_px, device))
         return splits
 
     for step in train(
@@ -69,26 +98,10 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         resume=args.resume,
         start=weights.network.state_dict(),
-        frozen_blocks=frozen,
+        frozen_blocks=_frozen_blocks(args.freeze),
         patience_epochs=args.patience,
     ):
         say(epoch_line(step) if isinstance(step, EpochResult) else step)
-    best = best_row(read_run(args.out).curve)["val_mad_months"]
-    if best >= before:
-        tell(
-            f"no epoch is better on val than the {before:.2f} months of {weights.version}: keep it"
-        )
-    started_from = {
-        "weights": weights.version,
-        "sha256": weights.sha256,
-        "frozen_blocks": frozen,
-        "patience_epochs": args.patience,
-        "data": weights.card.get("data", {}).get("name"),
-        "val_mad_months": round(before, 4),
-    }
-    name = args.name or args.out.name
-    more = {"started_from": started_from}
-    return write_weights(args.out, source, name, args.out, device, more=more)
 
 
 def _frozen_blocks(words: str) -> list[int]:
@@ -123,11 +136,6 @@ def _config(args: argparse.Namespace, weights: Weights) -> TrainConfig:
             raise ValueError(msg)
     stage = Stage(network.input_size_px, values.pop("epochs"))
     return TrainConfig(network=network, stages=(stage,), **values)
-
-
-def _about(args: argparse.Namespace, weights: Weights, frozen: list[int]) -> dict[str, Any]:
-    """Return what decides a run beside its config, which the checkpoint holds."""
-    return {"weights": weights.version, "frozen_blocks": frozen, "patience_epochs": args.patience}
 
 
 def _begin(out: Path, about: dict[str, Any], cohort: Cohort, *, resume: bool) -> None:

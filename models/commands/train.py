@@ -31,16 +31,21 @@ def run(args: argparse.Namespace) -> int:
 
     def load(size_px: int) -> tuple[Split, Split]:
         splits = source.split("train", size_px, device), source.split("val", size_px, device)
-        say(
-            f"{len(splits[0])} images to train on, {len(splits[1])} to validate, "
-            f"{size_px} px, on {device}"
-        )
+        say(splits_line(*splits, size_px, device))
         return splits
 
     for step in train(config, load, out, resume=args.resume, start=start):
         say(epoch_line(step) if isinstance(step, EpochResult) else step)
     name = args.name or f"tjnet-{args.config.stem}"
     return write_weights(out, source, name, out, device)
+
+
+def splits_line(to_train: Split, to_validate: Split, size_px: int, device: torch.device) -> str:
+    """Return what a stage trains on, in words."""
+    return (
+        f"{len(to_train)} images to train on, {len(to_validate)} to validate, {size_px} px, "
+        f"on {device}"
+    )
 
 
 def epoch_line(result: EpochResult) -> str:

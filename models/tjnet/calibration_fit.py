@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from models.atlas import HIGHEST_MONTHS, LOWEST_MONTHS
 from models.tjnet.calibration import Scale
-from models.tjnet.line import RESAMPLES, SEED, Line, fit_line
+from models.tjnet.line import Line, fit_line, resamples
+from models.tjnet.network import SEX_INPUTS
 from models.tjnet.spread import NOMINAL_COVERAGE, conformal_quantile
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Fit:
 
 def has_line_of_its_own(sample: Sample) -> bool:
     """Return whether each sex has enough images for a line of its own."""
-    return min(np.count_nonzero(sample.sex == sex) for sex in ("M", "F")) >= SEX_IMAGES
+    return all(int((sample.sex == sex).sum()) >= SEX_IMAGES for sex in ("M", "F"))
 
 
 def fit_sample(sample: Sample, *, by_sex: bool) -> Fit:
@@ -117,7 +118,7 @@ def _lines(sample: Sample, *, by_sex: bool) -> dict[str, Line]:
     """Return the line of each sex; the same one twice where it is common."""
     if not by_sex:
         return dict.fromkeys(("M", "F"), fit_line(sample.estimate_months, sample.reading_months))
-    groups = {str(sex): sample.rows(sample.sex == sex) for sex in np.unique(sample.sex)}
+    groups = {sex: sample.rows(sample.sex == sex) for sex in SEX_INPUTS if sex in sample.sex}
     return {
         sex: fit_line(group.estimate_months, group.reading_months) for sex, group in groups.items()
     }
@@ -165,7 +166,7 @@ def _quantile_bound(scores: Values) -> float:
 
 def _sd_scale(scores: Values) -> float:
     """Return the factor on the SD; below 1 only as far as the bootstrap admits it."""
-    generator = np.random.default_rng(SEED)
-    drawn = [generator.choice(scores, len(scores)) for _ in range(RESAMPLES)]
-    upper = np.quantile(np.sqrt(np.mean(np.square(drawn), axis=1)), NOT_NARROWER)
-    return round(max(float(np.sqrt(np.mean(scores**2))), min(1.0, float(upper))), 4)
+    square = scores**2
+    drawn = np.concatenate([square[rows].mean(axis=1) for rows in resamples(len(square))])
+    upper = math.sqrt(float(np.quantile(drawn, NOT_NARROWER)))
+    return round(max(math.sqrt(float(square.mean())), min(1.0, upper)), 4)

@@ -12,7 +12,7 @@ import numpy as np
 
 from models.atlas import HIGHEST_MONTHS, LOWEST_MONTHS
 from models.tjnet.calibration_fit import fit_sample, has_line_of_its_own
-from models.tjnet.line import RESAMPLES, SEED, confidence, resampled_lines
+from models.tjnet.line import confidence, resampled_lines, resamples
 from models.tjnet.spread import folds_of
 
 if TYPE_CHECKING:
@@ -140,7 +140,5 @@ def _errors(sample: Sample, estimate: Values, half: Values) -> dict[str, Any]:
 
 
 def _resampled(values: Values) -> list[float]:
-    generator = np.random.default_rng(SEED)
-    return confidence(
-        np.array([generator.choice(values, len(values)).mean() for _ in range(RESAMPLES)])
-    )
+    drawn = [values[rows].mean(axis=1) for rows in resamples(len(values))]
+    return confidence(np.concatenate(drawn))

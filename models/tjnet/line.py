@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     Values = npt.NDArray[np.float64]
 
 RESAMPLES = 2000
+LARGEST_BLOCK = 1_000_000
+"""Resampled rows held at once: 8 MB of indices."""
+
 SEED = 0
 CONFIDENCE_PERCENTILES = (2.5, 97.5)
 
@@ -78,18 +83,24 @@ def resampled_lines(estimate_months: Values, reading_months: Values) -> tuple[Va
     a_months, b : ndarray
         (R,), R at most `RESAMPLES`; by a fixed seed.
     """
-    generator = np.random.default_rng(SEED)
-    count = len(estimate_months)
     a_months, slopes = [], []
-    for _ in range(RESAMPLES):
-        rows = generator.integers(0, count, count)
+    for rows in resamples(len(estimate_months)):
         x, y = estimate_months[rows], reading_months[rows]
-        centred = x - x.mean()
-        spread = (centred**2).sum()
-        if spread > 0:
-            slopes.append((centred * y).sum() / spread)
-            a_months.append(y.mean() - slopes[-1] * x.mean())
-    return np.array(a_months), np.array(slopes)
+        centre = x.mean(axis=1, keepdims=True)
+        spread = ((x - centre) ** 2).sum(axis=1)
+        with_line = spread > 0
+        slope = ((x - centre) * y).sum(axis=1)[with_line] / spread[with_line]
+        slopes.append(slope)
+        a_months.append(y.mean(axis=1)[with_line] - slope * centre[with_line, 0])
+    return np.concatenate(a_months), np.concatenate(slopes)
+
+
+def resamples(count: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield (K, count) rows drawn with replacement, `RESAMPLES` in all, by a fixed seed."""
+    generator = np.random.default_rng(SEED)
+    block = max(1, LARGEST_BLOCK // count)
+    for start in range(0, RESAMPLES, block):
+        yield generator.integers(0, count, (min(block, RESAMPLES - start), count))
 
 
 def confidence(values: Values) -> list[float]:

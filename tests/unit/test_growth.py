@@ -14,9 +14,8 @@ from dicom_node.growth import (
     assess_growth,
     brush_reference,
     determine,
-    is_at_ceiling,
-    reaches_ceiling,
 )
+from models.atlas import is_at_ceiling, reaches_ceiling
 from tests.samples import an_estimate
 
 
