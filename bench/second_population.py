@@ -49,7 +49,7 @@ Detector and processing: a border of 6 % cropped at left and right and a black o
 above and below; blur of 1.2 px at 299 px; grey levels to the power of 0.6 and then through an S
 curve; the brightest 3 % saturated; noise of 3 %. Reader: {SHIFT_MONTHS["M"]:+g} months for boys,
 {SHIFT_MONTHS["F"]:+g} for girls, {SHIFT_SLOPE:+g} months for each month above 120, and noise with
-an SD of {READER_SD_MONTHS:g} months. The errors are those on the part that nothing was fitted on."""
+an SD of {READER_SD_MONTHS:g} months. The errors are those of images that nothing was fitted on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,20 +193,17 @@ def row(name: str, errors: dict[str, Any]) -> str:
 
 def report(rows: Sequence[str], weights: str, site: Site, seconds: float) -> str:
     """Return the report as Markdown."""
-    head = [
-        "# Calibration and fine-tuning at a simulated second site",
-        "",
-        DESCRIPTION,
-        "",
+    made = (
         f"Weights: {weights}. {len(site.fitting)} images to fit on, {len(site.test)} to measure "
         f"on, none in both; calibrations use the first 50, 100 and 200 of the former. In brackets "
         f"bootstrap 95 % intervals over the images. Made by `python -m bench.second_population` "
-        f"in {seconds / 60:.0f} minutes on one thread.",
-        "",
-        "| | MAD, months | bias, months | readings in the 90 % interval | its width, months "
-        "| refused |",
-        "|---|---|---|---|---|---|",
-    ]
+        f"in {seconds / 60:.0f} minutes on one thread."
+    )
+    columns = ("", "MAD, months", "bias, months", "readings in the 90 % interval")
+    columns += ("its width, months", "refused")
+    title = "# Calibration and fine-tuning at a simulated second site"
+    table = (f"| {' | '.join(columns)} |", "|---" * len(columns) + "|")
+    head = [title, "", DESCRIPTION, "", made, "", *table]
     return "\n".join([*head, *rows]) + "\n"
 
 
