@@ -216,7 +216,7 @@ def test_weights_that_are_not_there_end_serve_with_2(tmp_path: Path) -> None:
     assert "inference.weights" in ended.stderr
 
 
-def test_a_calibration_of_other_weights_ends_serve_with_2(tmp_path: Path) -> None:
+def test_a_calibration_that_cannot_be_read_ends_serve_with_2(tmp_path: Path) -> None:
     (tmp_path / "site.json").write_text("{}", encoding="utf-8")
     config_file = write_config(tmp_path, inference={"calibration": str(tmp_path / "site.json")})
     command = [sys.executable, "-m", "dicom_node", "--config", str(config_file), "serve"]
