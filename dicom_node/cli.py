@@ -323,6 +323,11 @@ def upgrade_database(context: typer.Context) -> None:
 def check_config(context: typer.Context, as_json: AsJson = False) -> None:
     """Check the configuration file and show what is in force, passwords hidden."""
     config = _config(context)
+    if config.inference.calibration is not None:
+        from dicom_node.infer import load_estimator  # noqa: PLC0415 - torch, only where needed
+
+        # On the CPU: the machine that checks need not be the one that assesses.
+        load_estimator(config.inference.model_copy(update={"device": "cpu"}))
     if as_json:
         _print_json(describe(config))
     else:

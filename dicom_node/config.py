@@ -220,6 +220,8 @@ class InferenceSection(_Section):
         ``auto``, ``cpu`` or ``cuda[:N]``.
     weights : str
         ``default``, a shipped name, or the path of a safetensors file.
+    calibration : str or None
+        Path of a site's correction, made by ``python -m models calibrate`` for these weights.
     workers : int
         Assessing processes.
     threads : int
@@ -228,6 +230,7 @@ class InferenceSection(_Section):
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")
     weights: str = "default"
+    calibration: str | None = None
     workers: int = Field(default=1, ge=0)
     threads: int = Field(default=1, ge=0)
 
@@ -414,7 +417,7 @@ def _placed(config: Config, path: Path) -> Config:
     config = config.model_copy(
         update={
             "data_directory": directory,
-            "inference": _placed_weights(config.inference, path),
+            "inference": _placed_inference(config.inference, path),
             "database": _placed_database(config.database, folder),
         }
     )
@@ -430,15 +433,24 @@ def _placed_database(database: DatabaseSection, folder: Path) -> DatabaseSection
     return database.model_copy(update={"url": f"sqlite:///{file}"})
 
 
-def _placed_weights(inference: InferenceSection, path: Path) -> InferenceSection:
-    """Take a path of weights as relative to the configuration file."""
-    if not inference.weights.endswith(".safetensors"):
-        return inference
-    weights = (path.resolve().parent / inference.weights).resolve()
-    if not weights.is_file():
-        msg = f"{path}: inference.weights: no such file: {weights}"
+def _placed_inference(inference: InferenceSection, path: Path) -> InferenceSection:
+    """Take the paths of weights and calibration as relative to the configuration file."""
+    files = {}
+    if inference.weights.endswith(".safetensors"):
+        files["weights"] = inference.weights
+    if inference.calibration is not None:
+        files["calibration"] = inference.calibration
+    placed = {key: _placed_file(file, f"inference.{key}", path) for key, file in files.items()}
+    return inference.model_copy(update=placed)
+
+
+def _placed_file(file: str, key: str, path: Path) -> str:
+    """Return the absolute path of a file that the configuration names."""
+    placed = (path.resolve().parent / file).resolve()
+    if not placed.is_file():
+        msg = f"{path}: {key}: no such file: {placed}"
         raise ConfigError(msg)
-    return inference.model_copy(update={"weights": str(weights)})
+    return str(placed)
 
 
 def _check_urls(config: Config) -> None:

@@ -9,7 +9,7 @@ chronological age) / Brush SD, differs from it by up to 0.66 SD, so every report
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from models.brush import NORMAL_Z, brush_reference, classify
 
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from models.estimate import Estimate
 
 Determination = Literal["normal", "delayed", "advanced", "indeterminate"]
-
-CEILING_MONTHS: Final = {"M": 228.0, "F": 216.0, "unknown": 216.0}
-"""Age of the atlas's last plate: 19 years for boys, 18 for girls; unknown sex takes the lower."""
-
-LAST_STEP_MONTHS: Final = 12.0
-"""The last plates lie a year apart: beyond the last but one, only 'at least' can be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +75,3 @@ def determine(z_score: float, low: float, high: float) -> Determination:
     if any(low < limit < high for limit in (-NORMAL_Z, NORMAL_Z)):
         return "indeterminate"
     return classify(z_score)
-
-
-def is_at_ceiling(bone_age_months: float, sex: str) -> bool:
-    """Return whether the bone age lies where the atlas ends, so that it is only a lower bound."""
-    return bone_age_months >= CEILING_MONTHS[sex] - LAST_STEP_MONTHS
-
-
-def reaches_ceiling(bound_months: float, sex: str) -> bool:
-    """Return whether an upper bound reaches the atlas's last plate, so that it is open."""
-    return bound_months >= CEILING_MONTHS[sex]

@@ -48,11 +48,13 @@ class ResultIdentity:
     series_number, instance_number : int
         From 1.
     device_uid : str
-        Of `device_uid`: new whenever the weights or the software change.
+        Of `device_uid`: new whenever the weights, their calibration or the software change.
     station_name : str
         The AE title, at most 16 characters (VR SH).
     software_version, weights_version : str
         At most 64 characters each (VR LO).
+    calibration : str or None
+        Name and hash of the correction that the estimates go through (VR LO too).
     manufacturer, model_name : str
         Of this software.
     """
@@ -65,13 +67,15 @@ class ResultIdentity:
     station_name: str
     software_version: str
     weights_version: str
+    calibration: str | None = None
     manufacturer: str = MANUFACTURER
     model_name: str = MODEL_NAME
 
 
-def device_uid(weights_version: str, software_version: str) -> str:
+def device_uid(weights_version: str, software_version: str, calibration: str | None = None) -> str:
     """Return the DeviceUID of these weights in this software (IHE AI Results)."""
-    return str(derived_uid("device", weights_version, software_version))
+    corrected_by = [] if calibration is None else [calibration]
+    return str(derived_uid("device", weights_version, software_version, *corrected_by))
 
 
 def tracking_uid(study_instance_uid: str, laterality: str | None) -> str:
@@ -115,7 +119,12 @@ def _write_equipment(dataset: Dataset, identity: ResultIdentity) -> None:
     dataset.Manufacturer = identity.manufacturer
     dataset.ManufacturerModelName = identity.model_name
     dataset.StationName = identity.station_name
-    dataset.SoftwareVersions = [identity.software_version, identity.weights_version]
+    corrected_by = [] if identity.calibration is None else [identity.calibration]
+    dataset.SoftwareVersions = [
+        identity.software_version,
+        identity.weights_version,
+        *corrected_by,
+    ]
     dataset.DeviceSerialNumber = identity.weights_version
 
 

@@ -12,6 +12,7 @@ from dicom_node.finding import Finding
 from dicom_node.growth import assess_growth
 from dicom_node.pixels import read_picture_pixels
 from dicom_node.source_header import chronological_age_months, laterality, recorded_sex
+from models.tjnet.calibration import CalibrationError
 from models.tjnet.estimator import Estimator, UnusablePictureError
 from models.tjnet.weights import WeightsError
 
@@ -24,19 +25,22 @@ if TYPE_CHECKING:
 
 
 def load_estimator(section: InferenceSection) -> Estimator:
-    """Load the weights, once a process, after any fork.
+    """Load the weights, and the calibration if there is one, once a process, after any fork.
 
     Raises
     ------
     ConfigError
-        If the weights cannot be loaded.
+        If the weights or the calibration cannot be loaded, or do not belong together.
     """
     if section.threads:
         torch.set_num_threads(section.threads)
     try:
-        return Estimator(section.weights, section.device)
+        return Estimator(section.weights, section.device, calibration=section.calibration)
     except WeightsError as error:
         msg = f"inference.weights: {error}"
+        raise ConfigError(msg) from error
+    except CalibrationError as error:
+        msg = f"inference.calibration: {error}"
         raise ConfigError(msg) from error
 
 

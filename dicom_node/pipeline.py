@@ -75,7 +75,9 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
     values = {
         "outcome": "assessed",
         "bone_age_months": finding.estimate.bone_age_months,
-        "weights_version": results.version_key(finding.estimate.weights_version),
+        "weights_version": results.version_key(
+            finding.estimate.weights_version, finding.estimate.calibration
+        ),
         "finding": results.as_values(finding),
     }
     with node.database.write() as session:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dicom_node.growth import CEILING_MONTHS, is_at_ceiling, reaches_ceiling
 from dicom_node.vocabulary import RESEARCH_USE
+from models.atlas import CEILING_MONTHS, is_at_ceiling, reaches_ceiling
 from models.brush import BRUSH
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def report_lines(finding: Finding) -> list[ReportLine]:
         *_sex_lines(finding.estimate),
         ReportLine("Method", "Greulich-Pyle, TJ-Net"),
         ReportLine("Weights", finding.estimate.weights_version),
+        *_calibration_lines(finding.estimate),
     ]
 
 
@@ -108,6 +109,13 @@ def report_text(finding: Finding) -> str:
     width = max(len(line.label) for line in lines) + 2
     body = [f"{line.label:<{width}}{line.text}{'  (!)' if line.is_flag else ''}" for line in lines]
     return "\n".join([title(finding), headline(finding), *body, RESEARCH_USE]) + "\n"
+
+
+def _calibration_lines(estimate: Estimate) -> list[ReportLine]:
+    """Return the correction that bone age and interval went through, where there is one."""
+    if estimate.calibration is None:
+        return []
+    return [ReportLine("Calibration", f"{estimate.calibration} (a linear correction)")]
 
 
 def _bone_age_lines(estimate: Estimate) -> list[ReportLine]:

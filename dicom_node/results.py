@@ -37,7 +37,7 @@ class Predecessor:
     output : OutputRow
         The result.
     version : str or None
-        The weights and software that made it.
+        The weights, the software and the calibration that made it.
     study_instance_uid : str
         Where it lies: a correction may have another study.
     last_number : int
@@ -110,16 +110,19 @@ def _predecessor(session: Session, job: JobRow, output: OutputRow) -> Predecesso
     )
 
 
-def identity_for(work: Work, kind: str, weights_version: str, ae_title: str) -> ResultIdentity:
+def identity_for(
+    work: Work, kind: str, weights_version: str, ae_title: str, calibration: str | None = None
+) -> ResultIdentity:
     """Return the identity of a new result.
 
-    With the same weights and software, in the same study, a re-run stays in its predecessor's
-    series, one number on; otherwise it opens a series, since equipment belongs to the series.
+    With the same weights, calibration and software, in the same study, a re-run stays in its
+    predecessor's series, one number on; otherwise it opens a series, since equipment belongs to
+    the series.
     """
-    device = device_uid(weights_version, __version__)
+    device = device_uid(weights_version, __version__, calibration)
     before = work.predecessors.get(kind)
     if before is not None and (before.version, before.study_instance_uid) == (
-        version_key(weights_version),
+        version_key(weights_version, calibration),
         work.study_instance_uid,
     ):
         series_uid, instance_number = before.output.series_instance_uid, before.last_number + 1
@@ -134,12 +137,14 @@ def identity_for(work: Work, kind: str, weights_version: str, ae_title: str) -> 
         station_name=ae_title,
         software_version=__version__,
         weights_version=weights_version,
+        calibration=calibration,
     )
 
 
-def version_key(weights_version: str) -> str:
-    """Return what a job keeps as the version of its result: the weights and the software."""
-    return f"{weights_version} / {__version__}"
+def version_key(weights_version: str, calibration: str | None = None) -> str:
+    """Return what a job keeps as the version of its result: weights, software, calibration."""
+    corrected_by = "" if calibration is None else f" / {calibration}"
+    return f"{weights_version} / {__version__}{corrected_by}"
 
 
 def build(
@@ -153,8 +158,9 @@ def build(
 
     The rows are not yet in the database; files whose rows never come are harmless.
     """
+    estimate, ae_title = finding.estimate, node.config.node.ae_title
     capture_identity, report_identity = (
-        identity_for(work, kind, finding.estimate.weights_version, node.config.node.ae_title)
+        identity_for(work, kind, estimate.weights_version, ae_title, estimate.calibration)
         for kind in ("sc", "sr")
     )
     capture = build_secondary_capture(
@@ -219,5 +225,6 @@ def as_values(finding: Finding) -> dict[str, Any]:
         "brush_mean_months": growth.mean_months if growth else None,
         "brush_sd_months": growth.sd_months if growth else None,
         "weights_version": estimate.weights_version,
+        "calibration": estimate.calibration,
         "report": report_text(finding),
     }

@@ -49,10 +49,10 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from dicom_node import vocabulary as v
-from dicom_node.growth import is_at_ceiling, reaches_ceiling
 from dicom_node.identity import stamp, tracking_uid
 from dicom_node.report_text import determination, headline, sees_sex, title
 from dicom_node.source_header import complete_header, local_time, without_identity
+from models.atlas import is_at_ceiling, reaches_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -265,11 +265,13 @@ def _hand(finding: Finding) -> FindingSite:
 
 def _algorithm(finding: Finding, identity: ResultIdentity) -> AlgorithmIdentification:
     """Return name, version and parameters of what measured (TID 4019)."""
+    calibration = finding.estimate.calibration
     return AlgorithmIdentification(
         name=v.ALGORITHM_NAME,
         version=identity.software_version,
         parameters=[
             f"weights: {identity.weights_version}",
+            *([] if calibration is None else [f"calibration: {calibration}"]),
             f"sex given to the network: {finding.estimate.sex}",
             "interval: 90 %",
             f"z-score: {v.Z_CONVENTION.meaning}",

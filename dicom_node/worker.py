@@ -37,7 +37,12 @@ def _serve_assess(node: Node) -> None:
     from dicom_node.infer import load_estimator  # noqa: PLC0415 - torch, in this process only
 
     estimator = load_estimator(node.config.inference)
-    log.info("weights loaded", weights=estimator.weights.version, device=str(estimator.device))
+    log.info(
+        "weights loaded",
+        weights=estimator.weights.version,
+        device=str(estimator.device),
+        calibration=estimator.calibration.version if estimator.calibration else None,
+    )
 
     @node.broker.app.task(name="assess")  # type: ignore[untyped-decorator]
     def assess(job_id: int) -> None:

@@ -34,7 +34,16 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 bad input, 3 a picture was refused.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_export, _add_predict, _add_evaluate, _add_explain, _add_bundle):
+    for add in (
+        _add_train,
+        _add_finetune,
+        _add_export,
+        _add_calibrate,
+        _add_predict,
+        _add_evaluate,
+        _add_explain,
+        _add_bundle,
+    ):
         add(commands)
     return parser
 
@@ -60,6 +69,46 @@ def _add_train(commands: Commands) -> None:
     )
 
 
+def _add_finetune(commands: Commands) -> None:
+    does = "train weights on with another site's images, some of their blocks frozen"
+    parser = _add(commands, "finetune", does)
+    _add_weights(parser)
+    _add_source(parser)
+    parser.add_argument("--terms", help="terms of the site's data; the card joins both")
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--name", help="name of the weights (default: that of the folder)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    parser.add_argument(
+        "--freeze",
+        default="1,2,3",
+        metavar="BLOCKS",
+        help="blocks that stay as they are, of 1 to 4, or none (default 1,2,3 as in the paper)",
+    )
+    parser.add_argument(
+        "--patience",
+        type=int,
+        default=5,
+        help="stop after so many epochs without a better val MAD (default 5)",
+    )
+    parser.add_argument(
+        "--val-share",
+        type=float,
+        default=0.2,
+        help="of the patients, to validate, where the labels have no split (default 0.2)",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        help="YAML as for train, its network that of the weights; instead of what follows",
+    )
+    parser.add_argument("--epochs", type=int, help="at most so many (default 20)")
+    parser.add_argument("--batch-size", type=int, help="images a step (default 16)")
+    parser.add_argument("--learning-rate", type=float, help="at its peak (default 3e-4)")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), help="(default float32)")
+    parser.add_argument("--threads", type=int, help="of the processor (default 0: torch decides)")
+    parser.add_argument("--seed", type=int, help="of all chance (default 0)")
+
+
 def _add_export(commands: Commands) -> None:
     does = "make weights and card from a run's folder, finished or interrupted"
     parser = _add(commands, "export", does)
@@ -83,6 +132,18 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-name", help="what the card calls data that are not the RSNA's")
 
 
+def _add_calibrate(commands: Commands) -> None:
+    does = "fit a site's linear correction of the estimates on 50 images or more"
+    parser = _add(commands, "calibrate", does)
+    parser.add_argument("--data", type=Path, required=True, help=DATA)
+    parser.add_argument("--labels", type=Path, required=True, help=LABELS)
+    parser.add_argument("--split", help="only the rows of this split")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE.json", help="written here")
+    parser.add_argument("--name", help="what reports call it (default: that of the file)")
+    parser.add_argument("--data-name", help="what the file calls the images")
+    _add_weights(parser)
+
+
 def _add_predict(commands: Commands) -> None:
     parser = _add(commands, "predict", "estimate the bone age on pictures, one line each")
     parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="PNG, JPEG, WebP or TIFF")
@@ -92,6 +153,7 @@ def _add_predict(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     _add_views(parser)
     _add_weights(parser)
+    _add_calibration(parser)
 
 
 def _add_evaluate(commands: Commands) -> None:
@@ -116,6 +178,7 @@ def _add_evaluate(commands: Commands) -> None:
         "--views-count", type=_count, metavar="N", help="a fixed sample of N pictures (default all)"
     )
     _add_weights(parser)
+    _add_calibration(parser)
 
 
 def _add_scored(parser: argparse.ArgumentParser) -> None:
@@ -160,4 +223,10 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", default="default", help="a shipped name or a .safetensors file"
+    )
+
+
+def _add_calibration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="a correction made by calibrate"
     )

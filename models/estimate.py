@@ -44,7 +44,7 @@ class Estimate:
         By how much the picture was turned counter-clockwise before reading: 0, 90, 180 or 270.
         The heatmap lies over the picture as it came.
     calibration : str or None
-        Name of the linear correction that the bone age and its interval went through.
+        Name and hash of the linear correction that the bone age and its interval went through.
     age_probability : ndarray of float32 or None
         (77,) the softmax over the age classes, class k being 3k months, before any correction.
     """

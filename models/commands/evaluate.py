@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{args.labels}: no row" + (f" of split {args.split!r}" if args.split else "")
         raise ValueError(msg)
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    estimator = Estimator(args.weights, args.device, views=args.views)
+    estimator = Estimator(args.weights, args.device, views=args.views, calibration=args.calibration)
     found = score_pictures(estimator, args.data, labels, hide_sex=args.hide_sex)
     scores = list(with_progress(found, len(labels)))
     summary = {**summarise(scores), "coverage": coverage_curve(scores), **_about(args, estimator)}
@@ -73,6 +73,7 @@ def _about(args: argparse.Namespace, estimator: Estimator) -> dict[str, Any]:
     return {
         "weights": estimator.weights.version,
         "data": name_data(data_hash(args.data, args.labels), args.data_name).name,
+        "calibration": estimator.calibration.version if estimator.calibration else None,
         "split": args.split,
         "sex_hidden": args.hide_sex,
         "views": args.views,

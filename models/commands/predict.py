@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.atlas import is_at_ceiling, reaches_ceiling
 from models.commands.output import BAD_INPUT, DONE, REFUSED, say
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each picture; unreadable ones do not keep back the others."""
-    estimator = Estimator(args.weights, args.device, views=args.views)
+    estimator = Estimator(args.weights, args.device, views=args.views, calibration=args.calibration)
     codes = set()
     for picture in args.pictures:
         answer, code = _answer(estimator, picture, args.sex)
@@ -42,7 +43,14 @@ def _object(picture: str, reason: str | None, estimate: Estimate | None) -> dict
     """Return what ``--json`` prints; null where not answered."""
     keys = ("bone_age_months", "sd_months", "interval_months", "by_sex", "sex_seen")
     given = {key: getattr(estimate, key, None) for key in (*keys, "sex_probability")}
-    return {"file": picture, "accepted": estimate is not None, "reason": reason, **given}
+    return {
+        "file": picture,
+        "accepted": estimate is not None,
+        "reason": reason,
+        **given,
+        "at_least": estimate and is_at_ceiling(estimate.bone_age_months, estimate.sex),
+        "calibration": estimate and estimate.calibration,
+    }
 
 
 def _answer_line(answer: dict[str, Any], sex: str) -> str:
@@ -50,11 +58,15 @@ def _answer_line(answer: dict[str, Any], sex: str) -> str:
     if not answer["accepted"]:
         return f"{answer['file']}: no estimate: {answer['reason']}"
     low, high = answer["interval_months"]
+    to = "months or more" if reaches_ceiling(high, sex) else f"to {high:.1f}"
+    at_least = "at least " if answer["at_least"] else ""
+    calibrated = f"; calibration {answer['calibration']}" if answer["calibration"] else ""
     years, months = divmod(round(answer["bone_age_months"]), 12)
     by_sex = answer["by_sex"]
     other = f" (as M {by_sex['M']:.1f}, as F {by_sex['F']:.1f})" if by_sex else ""
     return (
-        f"{answer['file']}: bone age {years} y {months} m, {answer['bone_age_months']:.1f} months"
-        f"{other}, 90 % interval {low:.1f} to {high:.1f}; recorded sex {sex}, "
-        f"looks {answer['sex_seen']} ({answer['sex_probability']:.2f})"
+        f"{answer['file']}: bone age {at_least}{years} y {months} m, "
+        f"{answer['bone_age_months']:.1f} months"
+        f"{other}, 90 % interval {low:.1f} {to}; recorded sex {sex}, "
+        f"looks {answer['sex_seen']} ({answer['sex_probability']:.2f}){calibrated}"
     )

@@ -10,7 +10,7 @@ import torch
 from models.commands.progress import Progress
 from models.commands.source import Source, write_weights
 from models.tjnet.estimator import choose_device
-from models.tjnet.train import EpochResult, Split, TrainConfig, train
+from models.tjnet.train import EpochResult, Split, TrainConfig, Variant, train
 from models.tjnet.weights import load_weights
 
 if TYPE_CHECKING:
@@ -33,10 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     def load(size_px: int) -> tuple[Split, Split]:
         splits = source.split("train", size_px, device), source.split("val", size_px, device)
-        progress.keep(
-            f"{len(splits[0])} images to train on, {len(splits[1])} to validate, "
-            f"{size_px} px, on {device}"
-        )
+        progress.keep(splits_line(*splits, size_px, device))
         return splits
 
     steps = train(
@@ -44,24 +41,33 @@ def run(args: argparse.Namespace) -> int:
         load,
         out,
         resume=args.resume,
-        start=start,
-        compiled=args.compile,
+        variant=Variant(start=start, compiled=args.compile),
         on_step=progress.advance,
     )
     for step in steps:
-        _show(step, progress)
+        show(step, progress)
     name = args.name or f"tjnet-{args.config.stem}"
     return write_weights(out, source, name, out, device)
 
 
-def _show(step: EpochResult | str, progress: Progress) -> None:
+def show(step: EpochResult | str, progress: Progress) -> None:
+    """Show an epoch's result for good, another line in passing."""
     if isinstance(step, EpochResult):
-        progress.keep(_epoch_line(step))
+        progress.keep(epoch_line(step))
     else:
         progress.pass_by(step)
 
 
-def _epoch_line(result: EpochResult) -> str:
+def splits_line(to_train: Split, to_validate: Split, size_px: int, device: torch.device) -> str:
+    """Return what a stage trains on, in words."""
+    return (
+        f"{len(to_train)} images to train on, {len(to_validate)} to validate, {size_px} px, "
+        f"on {device}"
+    )
+
+
+def epoch_line(result: EpochResult) -> str:
+    """Return an epoch's result in words."""
     return (
         f"epoch {result.epoch} done in {result.seconds:.0f} s: loss {result.loss:.3f}, "
         f"val MAD {result.val_mad_months:.2f} months, sex accuracy {result.val_sex_accuracy:.3f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from models.atlas import HIGHEST_MONTHS, LOWEST_MONTHS
 from models.tjnet.dataset import Label
-from models.tjnet.estimator import HIGHEST_MONTHS, LOWEST_MONTHS
 from models.tjnet.evaluation.measures import summarise
 from models.tjnet.evaluation.scores import Score
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, TJNet, TJNetConfig, expected_months
 from models.tjnet.preprocess import LEVELS, PERCENTILES
 from models.tjnet.spread import (
+    BAND_IMAGES,
     FOLDS,
     NOMINAL_COVERAGE,
     Spread,
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
 UNKNOWN = len(SEX_INPUTS) - 1
 SPLIT_RULE = "column split of the labels file: a fixed division by a hash of the id"
 SPREAD_FIT = (
-    f"on the val split, by itself for the unknown sex: interval_factor is the split-conformal "
-    f"{NOMINAL_COVERAGE:.0%} quantile of |error| / softmax SD with the finite-sample correction, "
-    f"sd_factor the root mean square of error / softmax SD"
+    f"on the val split, by itself for the unknown sex, in bands of the estimate merged until each "
+    f"has {BAND_IMAGES} images: interval_factor is the split-conformal {NOMINAL_COVERAGE:.0%} "
+    f"quantile of |error| / softmax SD with the finite-sample correction, sd_factor the root mean "
+    f"square of error / softmax SD; both hold at the band's centre_months and are interpolated "
+    f"between centres"
 )
 MEASURED_ON = (
     "val split, no test-time augmentation; the epoch was chosen on the same split, so the "
@@ -133,12 +136,15 @@ class Origin:
         Images of the two splits.
     terms : DataTerms
         Name and terms of the data.
+    split : str
+        How train and val were divided.
     """
 
     sha256: str
     n_train: int
     n_val: int
     terms: DataTerms
+    split: str = SPLIT_RULE
 
 
 def name_data(sha256: str, name: str | None) -> DataTerms:
@@ -172,7 +178,7 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
             "sha256": origin.sha256,
             "n_train": origin.n_train,
             "n_val": origin.n_val,
-            "split": SPLIT_RULE,
+            "split": origin.split,
         },
         "terms": origin.terms.terms,
         "training": run.config,
@@ -197,7 +203,7 @@ def measure(network: TJNet, split: Split) -> tuple[dict[str, Any], dict[str, Any
     unknown, unknown_spread = _measure(split, predict_split(network, hidden))
     return (
         {"on": MEASURED_ON, **measured, "unknown_sex": unknown},
-        {**asdict(spread), "unknown_sex": asdict(unknown_spread)},
+        {**spread.to_dict(), "unknown_sex": unknown_spread.to_dict()},
     )
 
 
@@ -206,11 +212,30 @@ def _measure(split: Split, logits: Tensor) -> tuple[dict[str, Any], Spread]:
     mean, deviation = (value.double().cpu().numpy() for value in expected_months(logits))
     seen = logits[:, AGE_CLASSES:].argmax(dim=1).tolist()
     error = mean - split.months.cpu().numpy()
-    half_width = deviation * cross_fitted_factors(error, deviation)
-    summary = summarise(_scores(split, mean, half_width, seen))
+    half_width = deviation * cross_fitted_factors(mean, error, deviation)
+    spread = fit_spread(mean, error, deviation)
+    scores = _scores(split, mean, half_width, seen)
+    summary = summarise(scores)
     # The batched path has no gate: nothing is refused, and nothing is claimed of it.
     del summary["n_refused"], summary["accepted"]
-    return summary, fit_spread(error, deviation)
+    return {**summary, "by_estimate_months": _by_band(scores, spread, mean)}, spread
+
+
+def _by_band(
+    scores: list[Score], spread: Spread, mean: npt.NDArray[np.float64]
+) -> dict[str, dict[str, Any]]:
+    """Return what the cross-fitted intervals hold in each band of the estimate."""
+    within = spread.band_of(mean)
+    covered = np.array([score.covered for score in scores])
+    width = np.array([high - low for low, high in (score.interval_months for score in scores)])
+    return {
+        f"{band.from_months:g}-{band.to_months:g}": {
+            "n": band.n,
+            "interval_coverage": round(float(covered[within == index].mean()), 4),
+            "interval_width_months": round(float(width[within == index].mean()), 4),
+        }
+        for index, band in enumerate(spread.bands)
+    }
 
 
 def _scores(

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from models.atlas import clipped
 from models.estimate import Estimate
 from models.tjnet.backend import prepare
+from models.tjnet.calibration import Calibration, read_calibration
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
 from models.tjnet.preprocess import to_input
 from models.tjnet.spread import Spread
 from models.tjnet.views import check_views, view
 from models.tjnet.weights import Weights, WeightsError, load_weights
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-LOWEST_MONTHS, HIGHEST_MONTHS = 0.0, 228.0
 MINIMUM_SIDE_PX = 128
 """Below this a frame shows no growth plate; refused."""
 
@@ -59,12 +57,8 @@ def choose_device(device: str) -> torch.device:
 def _spreads(weights: Weights) -> tuple[Spread, Spread]:
     """Return the card's spread for a recorded sex, and that for the "unknown" input."""
     try:
-        recorded = weights.card["spread"]
-        unknown = recorded.get("unknown_sex", recorded)
-        return (
-            Spread(float(recorded["sd_factor"]), float(recorded["interval_factor"])),
-            Spread(float(unknown["sd_factor"]), float(unknown["interval_factor"])),
-        )
+        card = weights.card["spread"]
+        return Spread.of(card), Spread.of(card["unknown_sex"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         msg = f"the card of {weights.version} has no spread: {error}"
         raise WeightsError(msg) from error
@@ -90,23 +84,35 @@ class Estimator:
         ``auto``, ``cpu`` or ``cuda[:N]``.
     views : int
         Views of each picture whose logits are averaged, see `models.tjnet.views`.
+    calibration : str, Path or None
+        File of a site's correction, see `models.tjnet.calibration`; None: the weights alone.
 
     Raises
     ------
     WeightsError
         If the weights cannot be loaded or their card has no spread.
+    CalibrationError
+        If the calibration cannot be read or belongs to other weights.
     ValueError
         If there is no such device here, or no such number of views.
     """
 
     def __init__(
-        self, weights: str | Path = "default", device: str = "auto", *, views: int = 1
+        self,
+        weights: str | Path = "default",
+        device: str = "auto",
+        *,
+        views: int = 1,
+        calibration: str | Path | None = None,
     ) -> None:
         check_views(views)
         self.views = views
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
         self.spread, self.spread_unknown_sex = _spreads(self.weights)
+        self.calibration: Calibration | None = None
+        if calibration is not None:
+            self.calibration = read_calibration(Path(calibration), self.weights.version)
         self.network = prepare(self.weights.network, self.device)
 
     def estimate(self, picture: npt.NDArray[np.generic], sex: str) -> Estimate:
@@ -197,16 +203,16 @@ class Estimator:
         by_sex: dict[str, float] | None,
         heatmap: npt.NDArray[np.float32],
     ) -> Estimate:
-        """Decode the logits and scale the spread as the card says."""
+        """Decode the logits, scale the spread as the card says, and calibrate."""
         mean, spread = (value.item() for value in expected_months(logits))
-        fitted = self.spread_unknown_sex if sex == "unknown" else self.spread
-        half = spread * fitted.interval_factor
+        fitted = self._spread_for(sex)
+        half = spread * float(fitted.interval_factor(mean))
         seen = logits[0, AGE_CLASSES:].float().softmax(dim=0)
         index = int(seen.argmax())
-        return Estimate(
+        estimate = Estimate(
             bone_age_months=mean,
-            sd_months=spread * fitted.sd_factor,
-            interval_months=(max(LOWEST_MONTHS, mean - half), min(HIGHEST_MONTHS, mean + half)),
+            sd_months=spread * float(fitted.sd_factor(mean)),
+            interval_months=(clipped(mean - half), clipped(mean + half)),
             sex=sex,
             by_sex=by_sex,
             sex_seen=SEX_INPUTS[index],
@@ -216,3 +222,16 @@ class Estimator:
             weights_version=self.weights.version,
             age_probability=logits[0, :AGE_CLASSES].float().softmax(dim=0).cpu().numpy(),
         )
+        return estimate if self.calibration is None else self.calibration.apply(estimate, half)
+
+    def _spread_for(self, sex: str) -> Spread:
+        return self.spread_unknown_sex if sex == "unknown" else self.spread
+
+    def half_width_months(self, estimate: Estimate) -> float:
+        """Return half of the interval before the ends of the atlas clipped it.
+
+        Of an estimate of these weights alone: a calibrated one has lost its place in the bands.
+        """
+        fitted, mean = self._spread_for(estimate.sex), estimate.bone_age_months
+        share = float(fitted.interval_factor(mean)) / float(fitted.sd_factor(mean))
+        return estimate.sd_months * share

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from models.tjnet.augment import AugmentConfig, augment
@@ -30,7 +30,7 @@ from models.tjnet.network import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -244,24 +244,52 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What sets a run apart beside its config. Whoever resumes a run gives the same.
+
+    Attributes
+    ----------
+    start : mapping of Tensor or None
+        A network's state to start from instead of chance.
+    frozen_blocks : collection of int
+        Blocks, 1 to 4, that stay as they are in ``start``.
+    patience_epochs : int or None
+        End after so many epochs of the last stage without a better val MAD; never for None.
+    compiled : bool
+        Compile the network first (torch.compile; needs a C++ compiler, minutes at each size).
+    """
+
+    start: Mapping[str, Tensor] | None = None
+    frozen_blocks: Collection[int] = ()
+    patience_epochs: int | None = None
+    compiled: bool = False
+
+
+PLAIN = Variant()
+
+
 class Training:
-    """A run in its folder: checkpoint, log and the best weights by val MAD."""
+    """A run in its folder: checkpoint, log and the best weights by val MAD.
+
+    Raises
+    ------
+    ValueError
+        If the weights to start from are of another shape than the config's network.
+    """
 
     def __init__(
-        self,
-        config: TrainConfig,
-        out: Path,
-        device: torch.device,
-        start: Mapping[str, Tensor] | None = None,
-        *,
-        compiled: bool = False,
+        self, config: TrainConfig, out: Path, device: torch.device, variant: Variant = PLAIN
     ) -> None:
-        self.config, self.out, self.device = config, out, device
+        self.config, self.out, self.device, self.variant = config, out, device, variant
         torch.manual_seed(config.seed)
         self.network = _new_network(config.network, device)
-        self.forward = torch.compile(self.network) if compiled else self.network
-        if start is not None:
-            self.network.load_state_dict(start)
+        self.forward = torch.compile(self.network) if variant.compiled else self.network
+        if variant.start is not None:
+            _start_from(self.network, variant.start)
+        self.frozen = [_block(self.network, number) for number in sorted(variant.frozen_blocks)]
+        for block in self.frozen:
+            block.requires_grad_(requires_grad=False)
         self.average = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -335,6 +363,8 @@ class Training:
         )
         recorded = torch.where(hidden, len(SEX_INPUTS) - 1, sex)
         self.network.train()
+        for block in self.frozen:
+            block.eval()
         enabled = config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=enabled):
             logits = self.forward(x.contiguous(memory_format=torch.channels_last), recorded)
@@ -366,6 +396,20 @@ class Training:
         return network.eval()
 
 
+def _block(network: TJNet, number: int) -> nn.Module:
+    """Return block 1 to 4 of the paper."""
+    return (network.block1, network.block2, network.block3, network.block4)[number - 1]
+
+
+def _start_from(network: TJNet, state: Mapping[str, Tensor]) -> None:
+    """Load a state, or say that it is of another shape."""
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        msg = "the weights to start from are of another shape than the config's network"
+        raise ValueError(msg) from error
+
+
 def _new_network(config: TJNetConfig, device: torch.device) -> TJNet:
     """Return a network with the weights that torch's seed decides, laid out channels-last."""
     network = TJNet(config).to(device)
@@ -378,8 +422,7 @@ def train(  # noqa: PLR0913 - what a run consists of
     out: Path,
     *,
     resume: bool,
-    start: Mapping[str, Tensor] | None = None,
-    compiled: bool = False,
+    variant: Variant = PLAIN,
     on_step: Callable[[float], None] | None = None,
 ) -> Iterator[EpochResult | str]:
     """Run or go on with a training; yields a line of progress now and then, and each epoch.
@@ -398,29 +441,27 @@ def train(  # noqa: PLR0913 - what a run consists of
         The run's folder.
     resume : bool
         Go on with the run in ``out``, if there is one.
-    start : mapping of Tensor, optional
-        A network's state to start from instead of chance.
-    compiled : bool
-        Compile the network first (torch.compile; needs a C++ compiler, minutes at each size).
+    variant : Variant
+        What sets the run apart beside its config.
     on_step : callable, optional
         Called after each step with the share of the run's work that is done.
 
     Raises
     ------
     ValueError
-        If the images do not fill one batch, the checkpoint is not of this config, or ``start``
-        is of another shape.
+        If the images do not fill one batch, the checkpoint is not of this config, or the
+        variant's start is of another shape.
     """
     train_split, val_split = load(config.size_px(0))
     per_epoch = len(train_split) // config.batch_size
     if per_epoch == 0:
         msg = f"{len(train_split)} images do not fill one batch of {config.batch_size}"
         raise ValueError(msg)
-    run = _begin(config, out, train_split.inputs.device, start, compiled=compiled)
+    run = Training(config, out, train_split.inputs.device, variant)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.resume()
-    while run.step < per_epoch * config.epochs:
+    while run.step < per_epoch * config.epochs and not _is_stale(run):
         size_px = config.size_px(run.step // per_epoch)
         if train_split.inputs.shape[-1] != size_px:
             train_split, val_split = load(size_px)
@@ -465,19 +506,14 @@ def work_share(config: TrainConfig, epochs_done: float) -> float:
     return done / sum(stage.epochs * stage.size_px**2 for stage in config.stages)
 
 
-def _begin(
-    config: TrainConfig,
-    out: Path,
-    device: torch.device,
-    start: Mapping[str, Tensor] | None,
-    *,
-    compiled: bool,
-) -> Training:
-    try:
-        return Training(config, out, device, start, compiled=compiled)
-    except RuntimeError as error:
-        msg = "the weights to start from are of another shape than the config's network"
-        raise ValueError(msg) from error
+def _is_stale(run: Training) -> bool:
+    """Return whether the last stage's latest epochs brought no better val MAD."""
+    patience_epochs = run.variant.patience_epochs
+    last_px = run.config.stages[-1].size_px
+    stage = [row.val_mad_months for row in run.curve if row.size_px == last_px]
+    if patience_epochs is None or not stage:
+        return False
+    return len(stage) - 1 - stage.index(min(stage)) >= patience_epochs
 
 
 def _finish_epoch(run: Training, val_split: Split, per_epoch: int, seconds: float) -> EpochResult:

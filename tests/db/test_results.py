@@ -51,6 +51,21 @@ def test_other_weights_open_a_series(database: Database) -> None:
     assert identity.instance_number == 1
 
 
+def test_a_calibration_opens_a_series_and_a_rerun_under_it_stays(database: Database) -> None:
+    first = _reported(database, new_instance())
+    with database.write() as session:
+        again = jobs.rerun(session, first, "admin")
+    work = _work(database, again)
+    identity = results.identity_for(work, "sr", WEIGHTS, "BONEAGE", "ward-1")
+    assert identity.series_instance_uid != SERIES
+    assert identity.calibration == "ward-1"
+    with database.write() as session:
+        jobs.get(session, first).weights_version = results.version_key(WEIGHTS, "ward-1")
+    work = _work(database, again)
+    assert results.identity_for(work, "sr", WEIGHTS, "BONEAGE", "ward-1").instance_number == 2
+    assert results.identity_for(work, "sr", WEIGHTS, "BONEAGE").instance_number == 1
+
+
 def test_a_correction_of_the_study_opens_a_series_and_names_the_old_study(
     database: Database,
 ) -> None:

@@ -205,6 +205,30 @@ def test_the_device_uid_changes_with_weights_and_software() -> None:
     assert all(uid.startswith("2.25.") and len(uid) <= 64 for uid in uids)
 
 
+def test_a_calibration_changes_the_device_uid_and_only_if_there_is_one() -> None:
+    assert device_uid("a", "1", None) == device_uid("a", "1")
+    assert len({device_uid("a", "1", c) for c in (None, "ward-1", "ward-2")}) == 3
+
+
+def test_a_calibration_is_a_parameter_of_the_algorithm_and_part_of_the_software() -> None:
+    calibration = "ward-0123456789ab"
+    finding = a_finding(calibration=calibration)
+    identity = an_identity(calibration=calibration)
+
+    report = build_structured_report(a_source(), finding, identity)
+    plain = build_structured_report(a_source(), a_finding(), an_identity())
+
+    texts, plain_texts = (
+        [element.value for element in one.iterall() if element.keyword == "TextValue"]
+        for one in (report, plain)
+    )
+    assert f"calibration: {calibration}" in texts
+    assert not any("calibration" in text for text in plain_texts)
+    (*_, algorithm) = report.ContributingEquipmentSequence
+    assert algorithm.SoftwareVersions == ["0.1.0", WEIGHTS, calibration]
+    assert report.SoftwareVersions == algorithm.SoftwareVersions
+
+
 def test_the_private_schemes_are_declared_and_those_of_the_source_kept() -> None:
     scheme = Dataset()
     scheme.CodingSchemeDesignator = "99HOSP"

@@ -216,6 +216,15 @@ def test_weights_that_are_not_there_end_serve_with_2(tmp_path: Path) -> None:
     assert "inference.weights" in ended.stderr
 
 
+def test_a_calibration_that_cannot_be_read_ends_serve_with_2(tmp_path: Path) -> None:
+    (tmp_path / "site.json").write_text("{}", encoding="utf-8")
+    config_file = write_config(tmp_path, inference={"calibration": str(tmp_path / "site.json")})
+    command = [sys.executable, "-m", "dicom_node", "--config", str(config_file), "serve"]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2
+    assert "inference.calibration" in ended.stderr
+
+
 def test_connections_that_ask_for_nothing_do_not_fill_the_associations(
     tmp_path: Path, dcmtk: Dcmtk, files: list[Path]
 ) -> None:

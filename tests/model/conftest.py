@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ import yaml
 from PIL import Image
 from torch import nn
 
+from models.tjnet.augment import AugmentConfig
 from models.tjnet.network import TJNet, TJNetConfig
 from models.tjnet.preprocess import to_input
+from models.tjnet.spread import Band, Spread
+from models.tjnet.train import Split, Stage, TrainConfig, load_split, read_checkpoint, train
 from models.tjnet.weights import save_weights
 
 if TYPE_CHECKING:
@@ -41,6 +45,12 @@ def draw_picture(months: float, seed: int, side: int = 160) -> npt.NDArray[np.ui
     phase = np.arange(side) / side * 5 % 1
     bars = np.where(phase < 0.15 + 0.7 * months / 228, 180.0, 40.0)
     return np.clip(bars + noise, 0, 255).astype(np.uint8)
+
+
+def one_band(sd_factor: float, interval_factor: float) -> dict[str, Any]:
+    """Return the spread of a card with the same factors at every estimate."""
+    band = Band(0.0, 228.0, 114.0, 100, sd_factor, interval_factor)
+    return Spread((band,)).to_dict()
 
 
 @pytest.fixture(scope="session")
@@ -99,11 +109,40 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = {
         "name": "tiny",
         "network": TINY.to_dict(),
-        "spread": {
-            "sd_factor": 0.5,
-            "interval_factor": 0.25,
-            "unknown_sex": {"sd_factor": 0.75, "interval_factor": 0.5},
-        },
+        "spread": {**one_band(0.5, 0.25), "unknown_sex": one_band(0.75, 0.5)},
     }
     save_weights(path, network.state_dict(), card)
+    return path
+
+
+@pytest.fixture(scope="session")
+def learnt_weights(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return weights that have learnt the pictures of ``tiny_data`` by heart, more or less."""
+    labels = tiny_data / "labels.csv"
+    halves = [load_split(tiny_data, labels, name, 32) for name in ("train", "val")]
+    inputs, sex, months = (
+        torch.cat([getattr(half, field) for half in halves])
+        for field in ("inputs", "sex", "months")
+    )
+    everything = Split(inputs, sex, months)
+    plain = AugmentConfig(**{f.name: 0.0 for f in fields(AugmentConfig)} | {"frame_aspect": 1.0})
+    config = TrainConfig(
+        network=TINY,
+        stages=(Stage(32, 10),),
+        augment=plain,
+        batch_size=8,
+        learning_rate=3e-3,
+        seed=7,
+    )
+    out = tmp_path_factory.mktemp("learnt")
+    list(train(config, lambda _: (everything, everything), out, resume=False))
+    card = {
+        "name": "learnt",
+        "network": TINY.to_dict(),
+        "spread": {**one_band(1.0, 1.6), "unknown_sex": one_band(1.0, 1.6)},
+        "data": {"name": "bars"},
+        "terms": "bars are free",
+    }
+    path = out / "learnt.safetensors"
+    save_weights(path, read_checkpoint(out / "best.pt", torch.device("cpu")), card)
     return path

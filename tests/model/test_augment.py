@@ -125,7 +125,7 @@ def test_blur_loses_fine_detail_and_keeps_the_mean() -> None:
 def test_a_low_exposure_leaves_few_levels() -> None:
     ramp = torch.linspace(0, 1, 128 * 128).reshape(1, 1, 128, 128)
     out = augment(ramp, replace(STILL, exposure=1), torch.Generator().manual_seed(1))
-    assert 20 < len(out.unique()) < 140 < len(ramp.unique())
+    assert 20 < len(set(out.flatten().tolist())) < 140 < len(set(ramp.flatten().tolist()))
 
 
 def test_a_marker_is_small_and_bright() -> None:
@@ -140,7 +140,7 @@ def test_a_collimator_leaves_an_even_margin() -> None:
     grey = torch.full((16, 1, 64, 64), 0.5)
     out = augment(grey, replace(STILL, collimator=1), torch.Generator().manual_seed(1))
     assert (out[:, :, 6:-6, 6:-6] == 0.5).all()
-    assert set(out.unique().tolist()) == {0.0, 0.5, 1.0}
+    assert set(out.flatten().tolist()) == {0.0, 0.5, 1.0}
 
 
 def test_brightness_moves_all_pixels_alike() -> None:

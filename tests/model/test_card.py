@@ -118,15 +118,24 @@ def test_the_intervals_on_the_card_are_cross_fitted(run_folder: Path, tiny_data:
         high = np.minimum(228, mean + deviation * factors)
         return float(np.mean(high - low))
 
-    factors = cross_fitted_factors(error, deviation)
+    factors = cross_fitted_factors(mean, error, deviation)
     covered = np.abs(error) <= deviation * factors
     assert measured["interval_coverage"] == pytest.approx(covered.mean())
     assert measured["interval_width_months"] == pytest.approx(width(factors), abs=1e-3)
-    assert abs(width(factors) - width(spread["interval_factor"])) > 0.01
+    (band,) = spread["bands"]  # 20 images are one band
+    assert abs(width(factors) - width(band["interval_factor"])) > 0.01
+    assert measured["by_estimate_months"] == {
+        "0-228": {
+            "n": 20,
+            "interval_coverage": measured["interval_coverage"],
+            "interval_width_months": measured["interval_width_months"],
+        }
+    }
 
 
 def test_the_spread_is_given_for_both_inputs(card: dict[str, Any]) -> None:
-    factors = [card["spread"], card["spread"]["unknown_sex"]]
+    spreads = card["spread"], card["spread"]["unknown_sex"]
+    factors = [band for spread in spreads for band in spread["bands"]]
     assert all(f["sd_factor"] > 0 and f["interval_factor"] > 0 for f in factors)
     assert factors[0]["sd_factor"] != factors[1]["sd_factor"]
 

@@ -19,7 +19,16 @@ from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
 
 PROJECT = Path(__file__).resolve().parents[2]
-COMMANDS = ["train", "export", "predict", "evaluate", "explain", "bundle"]
+COMMANDS = [
+    "train",
+    "finetune",
+    "export",
+    "calibrate",
+    "predict",
+    "evaluate",
+    "explain",
+    "bundle",
+]
 KEYS = [
     "file",
     "accepted",
@@ -30,6 +39,8 @@ KEYS = [
     "by_sex",
     "sex_seen",
     "sex_probability",
+    "at_least",
+    "calibration",
 ]
 
 
@@ -76,6 +87,8 @@ def test_predict_prints_one_object_a_line(
         "by_sex": None,
         "sex_seen": expected.sex_seen,
         "sex_probability": expected.sex_probability,
+        "at_least": False,
+        "calibration": None,
     }
 
 

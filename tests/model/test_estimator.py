@@ -13,9 +13,10 @@ import torch
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator, UnusablePictureError, choose_device
 from models.tjnet.network import SEX_INPUTS, expected_months
+from models.tjnet.spread import Band, Spread
 from models.tjnet.train import load_split, predict_split
 from models.tjnet.weights import WeightsError
-from tests.model.conftest import draw_picture
+from tests.model.conftest import draw_picture, one_band
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +105,7 @@ def test_the_interval_stays_within_the_scale(tiny_weights: Path, tmp_path: Path)
     wide = tmp_path / "wide.safetensors"
     shutil.copy(tiny_weights, wide)
     card = json.loads(tiny_weights.with_suffix(".json").read_text(encoding="utf-8"))
-    card["spread"] = {"sd_factor": 1.0, "interval_factor": 100.0}
+    card["spread"] = {**one_band(1.0, 100.0), "unknown_sex": one_band(1.0, 100.0)}
     wide.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
     assert Estimator(wide, "cpu").estimate(PICTURE, "F").interval_months == (0.0, 228.0)
 
@@ -190,14 +191,47 @@ def test_what_is_no_picture_is_an_error(estimator: Estimator) -> None:
         estimator.estimate(np.full((200, 200), np.nan), "F")
 
 
-def test_weights_without_a_spread_are_refused(tiny_weights: Path, tmp_path: Path) -> None:
-    bare = tmp_path / "bare.safetensors"
-    shutil.copy(tiny_weights, bare)
-    card = json.loads(tiny_weights.with_suffix(".json").read_text(encoding="utf-8"))
-    del card["spread"]
-    bare.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+def with_spread(spread: object, weights: Path, folder: Path) -> Path:
+    """Return a copy of weights whose card has another spread."""
+    copy = folder / "copy.safetensors"
+    shutil.copy(weights, copy)
+    card = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    copy.with_suffix(".json").write_text(json.dumps({**card, "spread": spread}), encoding="utf-8")
+    return copy
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        None,
+        {},
+        one_band(0.5, 0.25),  # nothing for the unknown sex
+        {"bands": [], "unknown_sex": one_band(0.5, 0.25)},
+        {**one_band(0.5, -1.0), "unknown_sex": one_band(0.5, 0.25)},
+        {**one_band(0.5, float("nan")), "unknown_sex": one_band(0.5, 0.25)},
+        {"bands": 2 * one_band(0.5, 0.25)["bands"], "unknown_sex": one_band(0.5, 0.25)},
+        {"sd_factor": 0.5, "interval_factor": 0.25},
+        {"bands": [{"sd_factor": 0.5}], "unknown_sex": one_band(0.5, 0.25)},
+    ],
+)
+def test_weights_without_a_spread_are_refused(
+    spread: object, tiny_weights: Path, tmp_path: Path
+) -> None:
     with pytest.raises(WeightsError, match="no spread"):
-        Estimator(bare, "cpu")
+        Estimator(with_spread(spread, tiny_weights, tmp_path), "cpu")
+
+
+def test_the_interval_is_that_of_the_estimates_band(tiny_weights: Path, tmp_path: Path) -> None:
+    alone = Estimator(tiny_weights, "cpu").estimate(PICTURE, "F")
+    months, softmax_sd = alone.bone_age_months, alone.sd_months / 0.5
+    young = Band(0.0, months, months - 6, 100, 1.0, 0.2)
+    old = Band(months, 228.0, months + 2, 100, 2.0, 0.4)
+    spread = {**Spread((young, old)).to_dict(), "unknown_sex": one_band(1.0, 1.0)}
+    estimate = Estimator(with_spread(spread, tiny_weights, tmp_path), "cpu").estimate(PICTURE, "F")
+    # Three quarters of the way from the one centre to the other.
+    assert estimate.sd_months == pytest.approx(1.75 * softmax_sd)
+    low, high = estimate.interval_months
+    assert high - low == pytest.approx(2 * 0.35 * softmax_sd, abs=1e-3)
 
 
 def test_devices() -> None:

@@ -20,6 +20,7 @@ from models.tjnet.train import (
     Stage,
     TrainConfig,
     Training,
+    Variant,
     draw_order,
     learning_rate,
     load_split,
@@ -221,12 +222,12 @@ def test_a_run_can_start_from_weights(
     config: TrainConfig, splits: tuple[Split, Split], uninterrupted: Path, tmp_path: Path
 ) -> None:
     start = read_checkpoint(uninterrupted / "best.pt", CPU)
-    run = Training(config, tmp_path, CPU, start)
+    run = Training(config, tmp_path, CPU, Variant(start=start))
     assert same(dict(run.network.state_dict()), start)
     assert same(run.average, start)
     wider = replace(config, network=replace(config.network, width=0.3))
     with pytest.raises(ValueError, match="another shape"):
-        next(train(wider, load(splits), tmp_path, resume=False, start=start))
+        next(train(wider, load(splits), tmp_path, resume=False, variant=Variant(start=start)))
 
 
 def test_another_config_is_not_resumed(

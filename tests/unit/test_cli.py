@@ -186,6 +186,33 @@ def test_check_config(
     assert not (tmp_path / "var").exists()
 
 
+def test_check_config_with_a_calibration_that_does_not_fit(
+    run: Callable[..., Ended], tmp_path: Path
+) -> None:
+    file, calibration = tmp_path / "node.yaml", tmp_path / "site.json"
+    file.write_text("inference: {calibration: site.json}")
+    assert "inference.calibration: no such file" in run("--config", file, "check-config").err
+    calibration.write_text("{}")
+    ended = run("--config", file, "check-config")
+    assert ended.code == USAGE
+    assert ended.err.startswith(f"error: inference.calibration: {calibration}: no calibration:")
+    line = {"a_months": 1, "b": 1, "from_months": 0, "to_months": 228}
+    scale = {"sd_scale": 1, "interval_scale": 1}
+    values = {
+        "name": "site",
+        "weights": "others",
+        "lines": dict.fromkeys(("M", "F", "unknown"), line),
+        "interval": {**scale, "unknown_sex": scale},
+    }
+    calibration.write_text(json.dumps(values))
+    ended = run("--config", file, "check-config")
+    assert ended.code == USAGE
+    assert "made for the weights others, not for " in ended.err
+    fitting = ended.err.split("not for ")[1].split(":")[0]
+    calibration.write_text(json.dumps({**values, "weights": fitting}))
+    assert run("--config", file, "check-config") == Ended(0, f"{file}: good\n", "")
+
+
 def test_a_database_without_tables(run: Callable[..., Ended], config_file: Path) -> None:
     ended = run("--config", config_file, "jobs")
     assert ended.code == 1

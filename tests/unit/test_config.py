@@ -55,6 +55,7 @@ def test_the_defaults_of_the_contract() -> None:
     assert config.inference.model_dump(exclude={"threads"}) == {
         "device": "auto",
         "weights": "default",
+        "calibration": None,
         "workers": 1,
     }
     assert (config.worklist.host, config.worklist.port) == ("127.0.0.1", 8000)
@@ -121,6 +122,8 @@ def test_which_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         ("eligibility: {hand_pattern: '('}", "eligibility.hand_pattern: Value error, not a reg"),
         ("inference: {device: gpu}", "inference.device: String should match"),
         ("inference: {weights: gone.safetensors}", "inference.weights: no such file"),
+        ("inference: {calibration: gone.json}", "inference.calibration: no such file"),
+        ("inference: {calibration: 7}", "inference.calibration: Input should be a valid string"),
         ("leases: {lease_seconds: 61}", "leases.lease_seconds: Input should be less"),
         ("leases: {sweep_seconds: .inf}", "leases.sweep_seconds: Input should be a finite"),
         ("leases: {lease_seconds: .nan}", "leases.lease_seconds: Input should be a finite"),
@@ -196,16 +199,18 @@ def test_relative_paths_are_relative_to_the_file(
 ) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "w.safetensors").touch()
+    (tmp_path / "site.json").touch()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "etc" / "node.yaml").write_text(
         "data_directory: ../data\n"
         "database: {url: 'sqlite:///jobs.db'}\n"
-        "inference: {weights: ../w.safetensors}\n"
+        "inference: {weights: ../w.safetensors, calibration: ../site.json}\n"
     )
     config = load_config(Path("etc/node.yaml"))
     assert config.data_directory == tmp_path / "data"
     assert config.database_url == f"sqlite:///{tmp_path}/etc/jobs.db"
     assert config.inference.weights == str(tmp_path / "w.safetensors")
+    assert config.inference.calibration == str(tmp_path / "site.json")
     assert not config.data_directory.exists()
 
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from dicom_node.growth import (
     assess_growth,
     determine,
-    is_at_ceiling,
-    reaches_ceiling,
 )
+from models.atlas import is_at_ceiling, reaches_ceiling
 from models.brush import BRUSH
 from tests.samples import an_estimate
 

@@ -137,3 +137,8 @@ def test_weights_that_cannot_tell_the_sex_say_nothing_of_it(accuracy: float | No
     text = report_text(a_finding(sex="M", sex_seen="F", sex_accuracy=accuracy))
     assert "not said: these weights cannot tell" in text
     assert "disagrees" not in text.lower()
+
+
+def test_a_calibration_is_named_where_there_is_one() -> None:
+    assert line("Calibration", calibration="ward-0123456789ab").startswith("ward-0123456789ab")
+    assert "Calibration" not in report_text(a_finding())
