@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 DATA = "a folder of pictures, a tar of them, or a folder of train-*.tar"
+ROIS = "CSV of id, x0, y0, x1, y1 in fractions of the frame and, for figures by kind, roi"
 LABELS = "CSV of id, sex, bone_age_months and, for some commands, split"
 
 
@@ -104,8 +105,10 @@ def _add_explain(commands: Commands) -> None:
     does = "measure how much of the heatmap falls into boxes of bones and joints"
     parser = _add(commands, "explain", does)
     parser.add_argument("--data", type=Path, required=True, help=DATA)
-    parser.add_argument("--rois", type=Path, required=True, help="CSV of id, x0, y0, x1, y1")
+    parser.add_argument("--rois", type=Path, required=True, help=ROIS)
     parser.add_argument("--labels", type=Path, help=f"{LABELS}; without, every sex is unknown")
+    method = "gradcam: block 4's heatmap alone; fine (default): the finer one's figures beside it"
+    parser.add_argument("--method", choices=("gradcam", "fine"), default="fine", help=method)
     parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
     _add_weights(parser)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from models.estimate import Estimate
+from models.tjnet.heatmap import as_picture, check_method, fine, gradcam
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
 from models.tjnet.preprocess import to_input
 from models.tjnet.spread import Spread
@@ -87,20 +88,28 @@ class Estimator:
         ``auto``, ``cpu`` or ``cuda[:N]``.
     views : int
         Views of each picture whose logits are averaged, see `models.tjnet.views`.
+    heatmap : str
+        ``gradcam`` or ``fine``, see `models.tjnet.heatmap`; no estimate depends on it.
 
     Raises
     ------
     WeightsError
         If the weights cannot be loaded or their card has no spread.
     ValueError
-        If there is no such device here, or no such number of views.
+        If there is no such device, number of views, or method for the heatmap.
     """
 
     def __init__(
-        self, weights: str | Path = "default", device: str = "auto", *, views: int = 1
+        self,
+        weights: str | Path = "default",
+        device: str = "auto",
+        *,
+        views: int = 1,
+        heatmap: str = "gradcam",
     ) -> None:
         check_views(views)
-        self.views = views
+        check_method(heatmap)
+        self.views, self.method = views, heatmap
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
         self.spread, self.spread_unknown_sex = _spreads(self.weights)
@@ -145,6 +154,8 @@ class Estimator:
         with torch.no_grad():
             maps = self.network.maps(view(pixels, self.views))
         logits, heatmap = self._explained(maps[:1], recorded)
+        if self.method == "fine":
+            heatmap = as_picture(fine(self.network, pixels, self._index(pixels, recorded))[0])
         with torch.no_grad():
             if self.views > 1:
                 others = self._logits(maps[1:], recorded)
@@ -154,8 +165,11 @@ class Estimator:
 
     def _logits(self, maps: Tensor, sex: str) -> Tensor:
         """Return (B, 79) logits from block 4's maps."""
-        index = torch.full((len(maps),), SEX_INPUTS.index(sex), device=self.device)
-        return self.network.heads(maps, index)
+        return self.network.heads(maps, self._index(maps, sex))
+
+    def _index(self, batch: Tensor, sex: str) -> Tensor:
+        """Return (B,) the index of a recorded sex for each of a batch."""
+        return torch.full((len(batch),), SEX_INPUTS.index(sex), device=self.device)
 
     def _by_sex(self, maps: Tensor) -> dict[str, float]:
         """Return the bone age under each recorded sex."""
@@ -163,18 +177,9 @@ class Estimator:
         return {sex: expected_months(of_sex)[0].item() for sex, of_sex in logits.items()}
 
     def _explained(self, maps: Tensor, sex: str) -> tuple[Tensor, npt.NDArray[np.float32]]:
-        """Return the logits and the class-activation heatmap of the expectation (Grad-CAM).
-
-        The gradient is needed from block 4 up only, where the maps are small.
-        """
-        maps = maps.detach().requires_grad_()
-        logits = self._logits(maps, sex)
-        (gradient,) = torch.autograd.grad(expected_months(logits)[0].sum(), maps)
-        weight = gradient.mean(dim=(2, 3), keepdim=True)
-        activation = torch.relu((weight * maps).sum(dim=1))[0].detach()
-        peak = activation.max()
-        heatmap = activation / peak if peak > 0 else activation
-        return logits.detach(), heatmap.cpu().numpy().astype(np.float32)
+        """Return the logits and block 4's heatmap of one picture."""
+        logits, heat = gradcam(self.network, maps, self._index(maps, sex))
+        return logits, as_picture(heat[0])
 
     def _as_estimate(
         self,

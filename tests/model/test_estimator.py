@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator, UnusablePictureError, choose_device
@@ -63,7 +62,8 @@ def test_more_views_are_averaged_and_leave_the_heatmap(
     alone = estimator.estimate(PICTURE, "M")
     both = Estimator(tiny_weights, "cpu", views=2).estimate(PICTURE, "M")
     assert both.bone_age_months != alone.bone_age_months
-    assert np.array_equal(both.heatmap, alone.heatmap)
+    # Not to the bit: a batch of two is rounded otherwise than one picture.
+    assert np.allclose(both.heatmap, alone.heatmap, atol=1e-5)
 
 
 def test_another_number_of_views_is_refused(tiny_weights: Path) -> None:
@@ -123,22 +123,17 @@ def test_the_heatmap_is_on_block_4s_grid_between_0_and_1(estimator: Estimator) -
     assert heatmap.max() == 1
 
 
-def test_the_heatmap_is_the_gradient_of_the_expectation(estimator: Estimator) -> None:
-    pixels = estimator_input(estimator)
-    maps = estimator.network.maps(pixels).detach().requires_grad_()
-    sex = torch.tensor([SEX_INPUTS.index("F")])
-    expected_months(estimator.network.heads(maps, sex))[0].sum().backward()  # type: ignore[no-untyped-call]
-    assert maps.grad is not None
-    weighted = (maps.grad.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1)[0].relu().detach()
-    heatmap = estimator.estimate(PICTURE, "F").heatmap
-    assert np.allclose(heatmap * weighted.max().item(), weighted.numpy(), atol=1e-6)
+def test_the_finer_heatmap_leaves_the_estimate(estimator: Estimator, tiny_weights: Path) -> None:
+    coarse = estimator.estimate(PICTURE, "F")
+    fine = Estimator(tiny_weights, "cpu", heatmap="fine").estimate(PICTURE, "F")
+    assert fine.heatmap.shape == (4, 4)
+    assert fine.heatmap.max() == 1
+    assert fine.bone_age_months == coarse.bone_age_months
 
 
-def estimator_input(estimator: Estimator) -> torch.Tensor:
-    from models.tjnet.preprocess import to_input
-
-    levels = to_input(PICTURE, estimator.network.config.input_size_px)
-    return torch.from_numpy(levels)[None, None].float() / 255.0
+def test_another_method_for_the_heatmap_is_refused(tiny_weights: Path) -> None:
+    with pytest.raises(ValueError, match="one of gradcam, fine, not 'guess'"):
+        Estimator(tiny_weights, "cpu", heatmap="guess")
 
 
 @pytest.mark.parametrize(
