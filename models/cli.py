@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 bad input, 3 a picture was refused.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_export, _add_predict, _add_evaluate, _add_explain):
+    for add in (_add_train, _add_export, _add_predict, _add_evaluate, _add_explain, _add_compare):
         add(commands)
     return parser
 
@@ -111,6 +111,22 @@ def _add_explain(commands: Commands) -> None:
     parser.add_argument("--method", choices=("gradcam", "fine"), default="fine", help=method)
     parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
     _add_weights(parser)
+
+
+def _add_compare(commands: Commands) -> None:
+    does = "train and score TJ-Net, its ablations and other networks at an equal budget"
+    parser = _add(commands, "compare", does)
+    config = Path("models/tjnet/configs/compare.yaml")
+    parser.add_argument(
+        "--config", type=Path, default=config, help=f"the budget (default {config})"
+    )
+    _add_source(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the runs; a second call goes on")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these contenders (default all)")
+    parser.add_argument("--minutes", type=float, help="stop training after so long (default never)")
+    parser.add_argument("--rois", type=Path, help=f"measure heatmaps as explain does: {ROIS}")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
+    parser.add_argument("--report", type=Path, required=True, help="the table, as Markdown")
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:

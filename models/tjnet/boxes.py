@@ -68,11 +68,11 @@ def read_boxes(path: Path) -> dict[str, list[Box]]:
     boxes: defaultdict[str, list[Box]] = defaultdict(list)
     for where, row in read_rows(path, {"id", "x0", "y0", "x1", "y1"}):
         try:
-            borders = [float(row[key]) for key in ("x0", "y0", "x1", "y1")]
+            x0, y0, x1, y1 = (float(row[key]) for key in ("x0", "y0", "x1", "y1"))
         except ValueError as error:
             msg = f"{where}: {error}"
             raise ValueError(msg) from error
-        box = Box(*borders, kind=(row.get("roi") or "").strip())
+        box = Box(x0, y0, x1, y1, kind=(row.get("roi") or "").strip())
         if not (0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1):
             msg = f"{where}: not a box in fractions of the frame: {box}"
             raise ValueError(msg)

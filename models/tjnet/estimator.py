@@ -89,7 +89,7 @@ class Estimator:
     views : int
         Views of each picture whose logits are averaged, see `models.tjnet.views`.
     heatmap : str
-        ``gradcam`` or ``fine``, see `models.tjnet.heatmap`; no estimate depends on it.
+        ``gradcam`` (block 4's) or ``fine``, see `models.tjnet.heatmap`; no estimate depends on it.
 
     Raises
     ------
@@ -105,7 +105,7 @@ class Estimator:
         device: str = "auto",
         *,
         views: int = 1,
-        heatmap: str = "gradcam",
+        heatmap: str = "fine",
     ) -> None:
         check_views(views)
         check_method(heatmap)

@@ -97,7 +97,8 @@ def fine(network: TJNet, x: Tensor, sex: Tensor) -> Tensor:
     structures = (torch.relu(of_early) * early.detach()).sum(dim=1)
     size = structures.shape[-2:]
     upsampled = F.interpolate(coarse[:, None], size, mode="bilinear", align_corners=False)[:, 0]
-    return upsampled * structures
+    product: Tensor = upsampled * structures
+    return product
 
 
 def _weighted(gradient: Tensor, maps: Tensor) -> Tensor:

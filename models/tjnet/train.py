@@ -8,11 +8,11 @@ import pickle
 import time
 import zipfile
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, get_origin, get_type_hints
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from models.tjnet.augment import AugmentConfig, augment
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+
+MakeNetwork: TypeAlias = "Callable[[TJNetConfig], nn.Module]"
+"""Makes a network whose ``forward(x, sex)`` returns (B, 79) logits, as `TJNet`'s does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +206,7 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
 
 
 @torch.no_grad()
-def predict_split(network: TJNet, split: Split, batch_size: int = 64) -> Tensor:
+def predict_split(network: nn.Module, split: Split, batch_size: int = 64) -> Tensor:
     """Return (N, 79) logits with the recorded sex."""
     network.eval()
     parts = []
@@ -256,10 +260,12 @@ class Training:
         out: Path,
         device: torch.device,
         start: Mapping[str, Tensor] | None = None,
+        make_network: MakeNetwork = TJNet,
     ) -> None:
         self.config, self.out, self.device = config, out, device
+        self.make_network = make_network
         torch.manual_seed(config.seed)
-        self.network = _new_network(config.network, device)
+        self.network = self._new_network()
         if start is not None:
             self.network.load_state_dict(start)
         self.average = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
@@ -348,26 +354,26 @@ class Training:
             else:
                 self.average[name].copy_(tensor)
 
-    def averaged(self) -> TJNet:
+    def averaged(self) -> nn.Module:
         """Return a copy of the network with the averaged weights, in evaluation mode."""
-        network = _new_network(self.config.network, self.device)
+        network = self._new_network()
         network.load_state_dict(self.average)
         return network.eval()
 
+    def _new_network(self) -> nn.Module:
+        """Return a network with the weights that torch's seed decides, laid out channels-last."""
+        network = self.make_network(self.config.network).to(self.device)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-def _new_network(config: TJNetConfig, device: torch.device) -> TJNet:
-    """Return a network with the weights that torch's seed decides, laid out channels-last."""
-    network = TJNet(config).to(device)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-
-def train(
+def train(  # noqa: PLR0913 - what a run consists of
     config: TrainConfig,
     load: Callable[[int], tuple[Split, Split]],
     out: Path,
     *,
     resume: bool,
     start: Mapping[str, Tensor] | None = None,
+    make_network: MakeNetwork = TJNet,
 ) -> Iterator[EpochResult | str]:
     """Run or go on with a training; yields a line of progress now and then, and each epoch.
 
@@ -386,6 +392,9 @@ def train(
         Go on with the run in ``out``, if there is one.
     start : mapping of Tensor, optional
         A network's state to start from instead of chance.
+    make_network : callable, optional
+        Makes the network from its config: another one than TJ-Net to compare with. Whoever
+        resumes a run gives the same.
 
     Raises
     ------
@@ -398,7 +407,8 @@ def train(
     if per_epoch == 0:
         msg = f"{len(train_split)} images do not fill one batch of {config.batch_size}"
         raise ValueError(msg)
-    run = _begin(config, out, train_split.inputs.device, start)
+    device = train_split.inputs.device
+    run = _begin(lambda: Training(config, out, device, start, make_network))
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.resume()
@@ -425,11 +435,9 @@ def train(
         yield result
 
 
-def _begin(
-    config: TrainConfig, out: Path, device: torch.device, start: Mapping[str, Tensor] | None
-) -> Training:
+def _begin(make: Callable[[], Training]) -> Training:
     try:
-        return Training(config, out, device, start)
+        return make()
     except RuntimeError as error:
         msg = "the weights to start from are of another shape than the config's network"
         raise ValueError(msg) from error

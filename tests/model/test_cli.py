@@ -19,7 +19,7 @@ from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
 
 PROJECT = Path(__file__).resolve().parents[2]
-COMMANDS = ["train", "export", "predict", "evaluate", "explain"]
+COMMANDS = ["train", "export", "predict", "evaluate", "explain", "compare"]
 KEYS = [
     "file",
     "accepted",
