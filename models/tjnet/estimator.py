@@ -153,9 +153,7 @@ class Estimator:
         pixels = torch.from_numpy(levels)[None, None].to(self.device).float() / 255.0
         with torch.no_grad():
             maps = self.network.maps(view(pixels, self.views))
-        logits, heatmap = self._explained(maps[:1], recorded)
-        if self.method == "fine":
-            heatmap = as_picture(fine(self.network, pixels, self._index(pixels, recorded))[0])
+        logits, heatmap = self._explained(maps[:1], pixels, recorded)
         with torch.no_grad():
             if self.views > 1:
                 others = self._logits(maps[1:], recorded)
@@ -176,9 +174,17 @@ class Estimator:
         logits = {sex: self._logits(maps, sex).mean(dim=0, keepdim=True) for sex in ("M", "F")}
         return {sex: expected_months(of_sex)[0].item() for sex, of_sex in logits.items()}
 
-    def _explained(self, maps: Tensor, sex: str) -> tuple[Tensor, npt.NDArray[np.float32]]:
-        """Return the logits and block 4's heatmap of one picture."""
-        logits, heat = gradcam(self.network, maps, self._index(maps, sex))
+    def _explained(
+        self, maps: Tensor, pixels: Tensor, sex: str
+    ) -> tuple[Tensor, npt.NDArray[np.float32]]:
+        """Return the logits and the heatmap of one picture from block 4's maps and its pixels."""
+        index = self._index(maps, sex)
+        if self.method == "gradcam":
+            logits, heat = gradcam(self.network, maps, index)
+        else:
+            with torch.no_grad():
+                logits = self.network.heads(maps, index)
+            heat = fine(self.network, pixels, index)
         return logits, as_picture(heat[0])
 
     def _as_estimate(
