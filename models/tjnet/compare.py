@@ -59,7 +59,7 @@ class Contender:
 
 NOT_TO_BE_HAD = "needs torchvision, which is no dependency"
 CONTENDERS = (
-    Contender("tjnet", "TJ-Net as it ships"),
+    Contender("tjnet", "whole"),
     Contender("no-cbam", "without attention", switched_off="cbam"),
     Contender("no-shortcuts", "without the IncRes shortcuts", switched_off="shortcuts"),
     Contender("no-sex-task", "without the sex task", switched_off="sex_task"),
@@ -144,6 +144,8 @@ def score(
     network.load_state_dict({name: rounded(tensor) for name, tensor in run.state.items()})
     network = network.to(val_split.inputs.device).eval()
     measured, _ = measure(network, val_split)
+    if not run.network_config.sex_task:
+        measured["sex_accuracy"] = None  # that of a head which was never trained
     months = expected_months(predict_split(network, val_split))[0]
     summary = {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),

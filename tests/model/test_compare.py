@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from models.tjnet.train import Split
 
+RUN = ("tjnet", "no-cbam", "no-sex-task")
 ABSENT = {"vgg16", "inception-v3"}
 
 
@@ -42,7 +43,7 @@ def written(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def folder(tiny_config: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with two contenders run, one of them after an interruption."""
+    """Return a folder with three contenders run, one of them after an interruption."""
     folder = tmp_path_factory.mktemp("compare")
     rois = folder / "rois.csv"
     with rois.open("w", newline="", encoding="utf-8") as file:
@@ -54,10 +55,7 @@ def folder(tiny_config: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
         TrainConfig.read(tiny_config), lambda _: splits, folder / "runs" / "tjnet", resume=False
     )
     next(steps)  # and killed
-    assert (
-        compare(tiny_config, tiny_data, folder, "--only", "tjnet", "no-cbam", "--rois", str(rois))
-        == 0
-    )
+    assert compare(tiny_config, tiny_data, folder, "--only", *RUN, "--rois", str(rois)) == 0
     return folder
 
 
@@ -65,14 +63,15 @@ def test_those_asked_for_are_run_and_the_others_are_named(folder: Path) -> None:
     found = written(folder)
     assert list(found) == [contender.name for contender in CONTENDERS]
     for name, row in found.items():
-        assert row["state"] == ("run" if name in {"tjnet", "no-cbam"} else "not run")
+        assert row["state"] == ("run" if name in RUN else "not run")
     assert {n for n, row in found.items() if "torchvision" in row.get("reason", "")} == ABSENT
     assert found["resnet50"]["reason"] == "not asked for"
     assert found["tjnet"]["n"] == 20
     low, high = found["tjnet"]["confidence_95"]["mad_months"]
     assert low <= found["tjnet"]["mad_months"] <= high
     assert found["no-cbam"]["parameters"] < found["tjnet"]["parameters"]
-    assert [found[name]["epochs"] for name in ("tjnet", "no-cbam")] == [2, 2]
+    assert [found[name]["epochs"] for name in RUN] == [2, 2, 2]
+    assert [found[name]["sex_accuracy"] is None for name in RUN] == [False, False, True]
 
 
 def test_an_ablation_differs_in_its_switch_alone(folder: Path) -> None:
