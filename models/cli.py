@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
 DATA = "a folder of pictures, a tar of them, or a folder of train-*.tar"
+ROIS = "CSV of id, x0, y0, x1, y1 in fractions of the frame and, for figures by kind, roi"
 LABELS = "CSV of id, sex, bone_age_months and, for some commands, split"
 
 
@@ -42,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_predict,
         _add_evaluate,
         _add_explain,
+        _add_compare,
         _add_bundle,
     ):
         add(commands)
@@ -194,10 +196,28 @@ def _add_explain(commands: Commands) -> None:
     does = "measure how much of the heatmap falls into boxes of bones and joints"
     parser = _add(commands, "explain", does)
     parser.add_argument("--data", type=Path, required=True, help=DATA)
-    parser.add_argument("--rois", type=Path, required=True, help="CSV of id, x0, y0, x1, y1")
+    parser.add_argument("--rois", type=Path, required=True, help=ROIS)
     parser.add_argument("--labels", type=Path, help=f"{LABELS}; without, every sex is unknown")
+    method = "gradcam: block 4's heatmap alone; fine (default): the finer one's figures beside it"
+    parser.add_argument("--method", choices=("gradcam", "fine"), default="fine", help=method)
     parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
     _add_weights(parser)
+
+
+def _add_compare(commands: Commands) -> None:
+    does = "train and score TJ-Net, its ablations and other networks at an equal budget"
+    parser = _add(commands, "compare", does)
+    config = Path("models/tjnet/configs/compare.yaml")
+    parser.add_argument(
+        "--config", type=Path, default=config, help=f"the budget (default {config})"
+    )
+    _add_source(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the runs; a second call goes on")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these contenders (default all)")
+    parser.add_argument("--minutes", type=float, help="stop training after so long (default never)")
+    parser.add_argument("--rois", type=Path, help=f"measure heatmaps as explain does: {ROIS}")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
+    parser.add_argument("--report", type=Path, required=True, help="the table, as Markdown")
 
 
 def _add_bundle(commands: Commands) -> None:

@@ -34,8 +34,8 @@ class Estimate:
         How often these weights saw the recorded sex on their validation split (weights card);
         None where it was not measured. Near one half, what they see says nothing.
     heatmap : ndarray of float32
-        (h, w) in [0, 1] on block 4's grid: where the estimate comes from; empty where it was not
-        asked for.
+        (h, w) in [0, 1]: where the estimate comes from (`models.tjnet.heatmap`); empty where it
+        was not asked for.
     weights_version : str
         Name and hash of the weights.
     inverted : bool

@@ -51,13 +51,13 @@ def _channels_last(network: TJNet) -> TJNet:
 
 
 @torch.no_grad()
-def batched_logits(network: TJNet, inputs: Tensor, sex: Tensor, batch_size: int = 64) -> Tensor:
+def batched_logits(network: nn.Module, inputs: Tensor, sex: Tensor, batch_size: int = 64) -> Tensor:
     """Return the logits of many inputs, a batch at a time: the way of evaluation and of a GPU.
 
     Parameters
     ----------
-    network : TJNet
-        Trained or prepared, in evaluation mode.
+    network : Module
+        Trained or prepared, in evaluation mode; its ``forward(x, sex)`` returns (B, 79).
     inputs : Tensor
         (N, S, S) bytes of `models.tjnet.preprocess.to_input`, on the network's device.
     sex : Tensor

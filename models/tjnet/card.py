@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    from torch import Tensor
+    from torch import Tensor, nn
 
 UNKNOWN = len(SEX_INPUTS) - 1
 SPLIT_RULE = "column split of the labels file: a fixed division by a hash of the id"
@@ -191,7 +191,7 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
     }
 
 
-def measure(network: TJNet, split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
+def measure(network: nn.Module, split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the errors on a split and the spread fitted on it.
 
     Both are given for the recorded sex and, as ``unknown_sex``, for the "unknown" input, whose

@@ -13,6 +13,7 @@ from models.atlas import clipped
 from models.estimate import Estimate
 from models.tjnet.backend import prepare
 from models.tjnet.calibration import Calibration, read_calibration
+from models.tjnet.heatmap import as_picture, check_method, fine, gradcam
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
 from models.tjnet.preprocess import to_input
 from models.tjnet.spread import Spread
@@ -86,6 +87,8 @@ class Estimator:
         Views of each picture whose logits are averaged, see `models.tjnet.views`.
     calibration : str, Path or None
         File of a site's correction, see `models.tjnet.calibration`; None: the weights alone.
+    heatmap : str
+        ``gradcam`` (block 4's) or ``fine``, see `models.tjnet.heatmap`; no estimate depends on it.
 
     Raises
     ------
@@ -94,7 +97,7 @@ class Estimator:
     CalibrationError
         If the calibration cannot be read or belongs to other weights.
     ValueError
-        If there is no such device here, or no such number of views.
+        If there is no such device, number of views, or method for the heatmap.
     """
 
     def __init__(
@@ -104,9 +107,11 @@ class Estimator:
         *,
         views: int = 1,
         calibration: str | Path | None = None,
+        heatmap: str = "fine",
     ) -> None:
         check_views(views)
-        self.views = views
+        check_method(heatmap)
+        self.views, self.method = views, heatmap
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
         self.spread, self.spread_unknown_sex = _spreads(self.weights)
@@ -156,7 +161,7 @@ class Estimator:
             maps = self.network.maps(view(pixels, self.views))
         first = maps[:1]
         logits, heatmap = (
-            self._explained(first, recorded)
+            self._explained(first, pixels, recorded)
             if explain
             else (self._logits(first, recorded), NO_HEATMAP)
         )
@@ -169,8 +174,11 @@ class Estimator:
 
     def _logits(self, maps: Tensor, sex: str) -> Tensor:
         """Return (B, 79) logits from block 4's maps."""
-        index = torch.full((len(maps),), SEX_INPUTS.index(sex), device=self.device)
-        return self.network.heads(maps, index)
+        return self.network.heads(maps, self._index(maps, sex))
+
+    def _index(self, batch: Tensor, sex: str) -> Tensor:
+        """Return (B,) the index of a recorded sex for each of a batch."""
+        return torch.full((len(batch),), SEX_INPUTS.index(sex), device=self.device)
 
     def _by_sex(self, maps: Tensor) -> dict[str, float]:
         """Return the bone age under each recorded sex."""
@@ -182,19 +190,18 @@ class Estimator:
             months[sex] = expected_months(logits)[0].item()
         return months
 
-    def _explained(self, maps: Tensor, sex: str) -> tuple[Tensor, npt.NDArray[np.float32]]:
-        """Return the logits and the class-activation heatmap of the expectation (Grad-CAM).
-
-        The gradient is needed from block 4 up only, where the maps are small.
-        """
-        maps = maps.detach().requires_grad_()
-        logits = self._logits(maps, sex)
-        (gradient,) = torch.autograd.grad(expected_months(logits)[0].sum(), maps)
-        weight = gradient.mean(dim=(2, 3), keepdim=True)
-        activation = torch.relu((weight * maps).sum(dim=1))[0].detach()
-        peak = activation.max()
-        heatmap = activation / peak if peak > 0 else activation
-        return logits.detach(), heatmap.cpu().numpy().astype(np.float32)
+    def _explained(
+        self, maps: Tensor, pixels: Tensor, sex: str
+    ) -> tuple[Tensor, npt.NDArray[np.float32]]:
+        """Return the logits and the heatmap of one picture from block 4's maps and its pixels."""
+        index = self._index(maps, sex)
+        if self.method == "gradcam":
+            logits, heat = gradcam(self.network, maps, index)
+        else:
+            with torch.no_grad():
+                logits = self.network.heads(maps, index)
+            heat = fine(self.network, pixels, index)
+        return logits, as_picture(heat[0])
 
     def _as_estimate(
         self,

@@ -20,6 +20,9 @@ AGE_CLASSES = 77
 
 MONTHS_PER_CLASS = 3.0
 SEX_CLASSES = 2
+SEX_FEATURES = 64
+"""Width of the recorded sex beside the image's features (paper)."""
+
 SEX_INPUTS = ("M", "F", "unknown")
 """Indices of the recorded sex as the network takes it; the first two are the sex targets."""
 
@@ -168,6 +171,31 @@ INCEPTION1: Chains = ((1,), (1, 3), (1, 5), (1, (1, 3), (3, 1)))
 INCEPTION2: Chains = ((1,), (1, 3), (1, (1, 7), (7, 1)), (1, (1, 3), (3, 1)))
 
 
+def sex_classifier(features: int, dropout: float) -> nn.Sequential:
+    """Block 5: the sex that the image shows (paper)."""
+    return nn.Sequential(
+        nn.Linear(features, 256), nn.ReLU(), nn.Dropout(dropout), nn.Linear(256, SEX_CLASSES)
+    )
+
+
+def age_classifier(features: int, dropout: float) -> nn.Sequential:
+    """Block 6: the age, from the image's features and the recorded sex (paper)."""
+    return nn.Sequential(
+        nn.Linear(features, 512),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(512, 256),
+        nn.ReLU(),
+        nn.Linear(256, AGE_CLASSES),
+    )
+
+
+def one_hot(sex: Tensor, features: Tensor, inputs: int = len(SEX_INPUTS)) -> Tensor:
+    """Return (B, 3) the recorded sex as numbers of the features' type."""
+    # The number is a parameter since TorchScript knows no globals.
+    return nn.functional.one_hot(sex, inputs).to(features.dtype)
+
+
 class TJNet(nn.Module):
     """Bone age and sex from one radiograph and the recorded sex.
 
@@ -178,7 +206,6 @@ class TJNet(nn.Module):
     def __init__(self, config: TJNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.sex_inputs = len(SEX_INPUTS)  # TorchScript knows no globals
 
         def wide(channels: int) -> int:
             return max(8, int(channels * config.width) // 8 * 8)
@@ -211,18 +238,9 @@ class TJNet(nn.Module):
         )
         self.inception1 = Branches(c4, c5, INCEPTION1)
         self.inception2 = Branches(c5, c6, INCEPTION2)
-        self.block5 = nn.Sequential(
-            nn.Linear(c6, 256), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(256, SEX_CLASSES)
-        )
-        self.sex_embedding = nn.Sequential(nn.Linear(len(SEX_INPUTS), 64), nn.ReLU())
-        self.block6 = nn.Sequential(
-            nn.Linear(c6 + 64, 512),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(512, 256),
-            nn.ReLU(),
-            nn.Linear(256, AGE_CLASSES),
-        )
+        self.block5 = sex_classifier(c6, config.dropout)
+        self.sex_embedding = nn.Sequential(nn.Linear(len(SEX_INPUTS), SEX_FEATURES), nn.ReLU())
+        self.block6 = age_classifier(c6 + SEX_FEATURES, config.dropout)
 
     def maps(self, x: Tensor) -> Tensor:
         """Return block 4's feature maps, (B, C4, S/16, S/16): where the heatmap is taken."""
@@ -236,8 +254,7 @@ class TJNet(nn.Module):
 
     def answers(self, features: Tensor, sex: Tensor) -> Tensor:
         """Return (B, 79) logits from the features and the recorded sex."""
-        recorded = nn.functional.one_hot(sex, self.sex_inputs).to(features.dtype)
-        age = self.block6(torch.cat([features, self.sex_embedding(recorded)], dim=1))
+        age = self.block6(torch.cat([features, self.sex_embedding(one_hot(sex, features))], dim=1))
         return torch.cat([age, self.block5(features)], dim=1)
 
     def heads(self, maps: Tensor, sex: Tensor) -> Tensor:

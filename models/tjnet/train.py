@@ -8,7 +8,7 @@ import pickle
 import time
 import zipfile
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias, get_origin, get_type_hints
 
 import torch
 import yaml
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+
+MakeNetwork: TypeAlias = "Callable[[TJNetConfig], nn.Module]"
+"""Makes a network whose ``forward(x, sex)`` returns (B, 79) logits, as `TJNet`'s does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,7 @@ def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
     return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
 
 
-def predict_split(network: TJNet, split: Split, batch_size: int = 64) -> Tensor:
+def predict_split(network: nn.Module, split: Split, batch_size: int = 64) -> Tensor:
     """Return (N, 79) logits with the recorded sex."""
     return batched_logits(network.eval(), split.inputs, split.sex, batch_size)
 
@@ -258,12 +262,15 @@ class Variant:
         End after so many epochs of the last stage without a better val MAD; never for None.
     compiled : bool
         Compile the network first (torch.compile; needs a C++ compiler, minutes at each size).
+    make_network : callable
+        Makes the network from its config: another one than TJ-Net to compare with.
     """
 
     start: Mapping[str, Tensor] | None = None
     frozen_blocks: Collection[int] = ()
     patience_epochs: int | None = None
     compiled: bool = False
+    make_network: MakeNetwork = TJNet
 
 
 PLAIN = Variant()
@@ -283,7 +290,7 @@ class Training:
     ) -> None:
         self.config, self.out, self.device, self.variant = config, out, device, variant
         torch.manual_seed(config.seed)
-        self.network = _new_network(config.network, device)
+        self.network = self._new_network()
         self.forward = torch.compile(self.network) if variant.compiled else self.network
         if variant.start is not None:
             _start_from(self.network, variant.start)
@@ -389,31 +396,30 @@ class Training:
         for name in present.keys() - set(moving):
             self.average[name].copy_(present[name])
 
-    def averaged(self) -> TJNet:
+    def averaged(self) -> nn.Module:
         """Return a copy of the network with the averaged weights, in evaluation mode."""
-        network = _new_network(self.config.network, self.device)
+        network = self._new_network()
         network.load_state_dict(self.average)
         return network.eval()
 
+    def _new_network(self) -> nn.Module:
+        """Return a network with the weights that torch's seed decides, laid out channels-last."""
+        network = self.variant.make_network(self.config.network).to(self.device)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-def _block(network: TJNet, number: int) -> nn.Module:
+
+def _block(network: nn.Module, number: int) -> nn.Module:
     """Return block 1 to 4 of the paper."""
-    return (network.block1, network.block2, network.block3, network.block4)[number - 1]
+    return network.get_submodule(f"block{number}")
 
 
-def _start_from(network: TJNet, state: Mapping[str, Tensor]) -> None:
+def _start_from(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a state, or say that it is of another shape."""
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         msg = "the weights to start from are of another shape than the config's network"
         raise ValueError(msg) from error
-
-
-def _new_network(config: TJNetConfig, device: torch.device) -> TJNet:
-    """Return a network with the weights that torch's seed decides, laid out channels-last."""
-    network = TJNet(config).to(device)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def train(  # noqa: PLR0913 - what a run consists of

@@ -54,19 +54,46 @@ def test_an_empty_heatmap_has_no_share() -> None:
     empty = overlap(np.zeros((4, 4), dtype=np.float32), [Box(0, 0, 0.5, 1)], (40, 40))
     assert empty.share_in_boxes is None
     summary = summarise_overlaps([empty, Overlap(0.75, 0.25)])
-    assert summary == {
-        "n": 2,
-        "n_empty_heatmaps": 1,
-        "share_in_boxes": 0.75,
-        "boxes_share_of_frame": 0.375,
-    }
+    assert summary["n"] == 2
+    assert summary["n_empty_heatmaps"] == 1
+    assert summary["share_in_boxes"] == 0.75
+    assert summary["boxes_share_of_frame"] == 0.375
+    assert summary["times_even"] == 3.0  # over the frame's share of those that have a heatmap
+    assert summarise_overlaps([empty])["share_in_boxes"] is None
+
+
+def test_each_kind_of_box_is_measured_alone() -> None:
+    heatmap = np.zeros((4, 4), dtype=np.float32)
+    heatmap[:, :2] = 1.0
+    boxes = [Box(0, 0, 0.25, 1, "DIP"), Box(0.75, 0, 1, 1, "Ulna"), Box(0, 0, 0.25, 0.5, "MCP")]
+    found = overlap(heatmap, boxes, (4, 4))
+    assert found.boxes_share_of_frame == 0.5
+    shares = {kind: one.share_in_boxes for kind, one in found.by_kind.items()}
+    assert shares == {"DIP": 0.5, "MCP": 0.25, "Ulna": 0.0}
+    summary = summarise_overlaps([found, overlap(heatmap, boxes[:1], (4, 4))])["by_kind"]
+    assert {kind: one["n"] for kind, one in summary.items()} == {"DIP": 2, "MCP": 1, "Ulna": 1}
+    assert summary["DIP"]["times_even"] == 2.0
+    assert summary["DIP"]["confidence_95"]["times_even"] == [2.0, 2.0]
+
+
+def test_the_interval_is_that_of_the_mean_over_pictures() -> None:
+    generator = np.random.default_rng(3)
+    shares = generator.normal(0.4, 0.1, 200)
+    summary = summarise_overlaps([Overlap(float(share), 0.2) for share in shares])
+    low, high = summary["confidence_95"]["share_in_boxes"]
+    expected = 1.96 * shares.std() / np.sqrt(len(shares))
+    assert (high - low) / 2 == pytest.approx(expected, rel=0.1)
+    assert [5 * low, 5 * high] == pytest.approx(summary["confidence_95"]["times_even"], abs=1e-3)
 
 
 def test_boxes_are_read_by_picture(tmp_path: Path) -> None:
     path = tmp_path / "rois.csv"
     path.write_text("id,roi,x0,y0,x1,y1\n4,DIP,0,0,0.5,0.5\n4,MCP,0.5,0,1,1\n5,Ulna,0,0,1,1\n")
     boxes = read_boxes(path)
-    assert boxes == {"4": [Box(0, 0, 0.5, 0.5), Box(0.5, 0, 1, 1)], "5": [Box(0, 0, 1, 1)]}
+    assert boxes["4"] == [Box(0, 0, 0.5, 0.5, "DIP"), Box(0.5, 0, 1, 1, "MCP")]
+    assert boxes["5"] == [Box(0, 0, 1, 1, "Ulna")]
+    path.write_text("id,x0,y0,x1,y1\n4,0,0,0.5,0.5\n", encoding="utf-8")
+    assert read_boxes(path) == {"4": [Box(0, 0, 0.5, 0.5)]}
 
 
 @pytest.mark.parametrize("row", ["4,0.5,0,0.5,1", "4,0,0,1.2,1", "4,0,0,x,1", "4,nan,0,1,1", "4,0"])

@@ -27,6 +27,7 @@ COMMANDS = [
     "predict",
     "evaluate",
     "explain",
+    "compare",
     "bundle",
 ]
 KEYS = [
@@ -289,7 +290,18 @@ def test_explain_writes_the_contracts_keys(
     assert summary["n"] == 4
     assert summary["boxes_share_of_frame"] == 0.5
     assert 0 < summary["share_in_boxes"] < 1
-    assert "4 pictures" in capsys.readouterr().out
+    assert 0 < summary["fine"]["share_in_boxes"] < 1
+    assert summary["fine"]["share_in_boxes"] != summary["share_in_boxes"]
+    assert summary["by_kind"]["DIP"]["share_in_boxes"] == summary["share_in_boxes"]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["gradcam", "4 pictures"],
+        ["fine", "4 pictures"],
+    ]
+    assert main([*words, "--method", "gradcam"]) == 0
+    again = json.loads(out.read_text(encoding="utf-8"))
+    assert "fine" not in again
+    assert again["share_in_boxes"] == summary["share_in_boxes"]
 
 
 def test_train_never_writes_over_a_run(

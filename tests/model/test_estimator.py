@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
 
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator, UnusablePictureError, choose_device
@@ -118,9 +117,12 @@ def test_the_sex_seen_does_not_depend_on_the_recorded_one(estimator: Estimator) 
     assert 0.5 <= probability <= 1
 
 
-def test_the_heatmap_is_on_block_4s_grid_between_0_and_1(estimator: Estimator) -> None:
-    heatmap = estimator.estimate(PICTURE, "F").heatmap
-    assert heatmap.shape == (2, 2)
+@pytest.mark.parametrize(("method", "side"), [("gradcam", 2), ("fine", 4)])
+def test_the_heatmap_is_on_its_blocks_grid_between_0_and_1(
+    tiny_weights: Path, method: str, side: int
+) -> None:
+    heatmap = Estimator(tiny_weights, "cpu", heatmap=method).estimate(PICTURE, "F").heatmap
+    assert heatmap.shape == (side, side)
     assert heatmap.dtype == np.float32
     assert heatmap.min() >= 0
     assert heatmap.max() == 1
@@ -148,22 +150,16 @@ def test_the_softmax_comes_with_the_answer(estimator: Estimator) -> None:
     assert mean == pytest.approx(found.bone_age_months, abs=1e-3)
 
 
-def test_the_heatmap_is_the_gradient_of_the_expectation(estimator: Estimator) -> None:
-    pixels = estimator_input(estimator)
-    maps = estimator.network.maps(pixels).detach().requires_grad_()
-    sex = torch.tensor([SEX_INPUTS.index("F")])
-    expected_months(estimator.network.heads(maps, sex))[0].sum().backward()  # type: ignore[no-untyped-call]
-    assert maps.grad is not None
-    weighted = (maps.grad.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1)[0].relu().detach()
-    heatmap = estimator.estimate(PICTURE, "F").heatmap
-    assert np.allclose(heatmap * weighted.max().item(), weighted.numpy(), atol=1e-6)
+def test_the_finer_heatmap_leaves_the_estimate(estimator: Estimator, tiny_weights: Path) -> None:
+    coarse = Estimator(tiny_weights, "cpu", heatmap="gradcam").estimate(PICTURE, "F")
+    fine = estimator.estimate(PICTURE, "F")
+    assert fine.heatmap.shape != coarse.heatmap.shape
+    assert fine.bone_age_months == coarse.bone_age_months
 
 
-def estimator_input(estimator: Estimator) -> torch.Tensor:
-    from models.tjnet.preprocess import to_input
-
-    levels = to_input(PICTURE, estimator.network.config.input_size_px)
-    return torch.from_numpy(levels)[None, None].float() / 255.0
+def test_another_method_for_the_heatmap_is_refused(tiny_weights: Path) -> None:
+    with pytest.raises(ValueError, match="one of gradcam, fine, not 'guess'"):
+        Estimator(tiny_weights, "cpu", heatmap="guess")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Where on the radiograph the estimate comes from: Grad-CAM at block 4, and a finer map.
+
+What is explained is the estimate itself, the expectation in months, not the logit of one class:
+the two highest classes are neighbours, and the expectation lies between them.
+
+``gradcam`` is Grad-CAM (Selvaraju et al., ICCV 2017) on block 4's output, where the paper takes
+its heatmaps: channels weighted by the gradient's mean over the places, summed, the positive part.
+The gradient is needed from block 4 up only, where the maps are small.
+
+``fine`` is the product of that map and of LayerCAM (Jiang et al., IEEE TIP 2021;30:5875-5888) on
+block 2's output, on a grid of half the step: block 4 says from which region the estimate comes,
+block 2 which of its structures. Guided Grad-CAM is such a product too; LayerCAM stands in for
+guided backpropagation, which shows edges whatever the weights are (Adebayo et al., NeurIPS 2018).
+docs/adr/0008 says what was tried and why these two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from models.tjnet.network import TJNet, expected_months
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+METHODS: Final = ("gradcam", "fine")
+
+
+def check_method(method: str) -> None:
+    """Refuse a method that there is not.
+
+    Raises
+    ------
+    ValueError
+        If ``method`` is none of `METHODS`.
+    """
+    if method not in METHODS:
+        msg = f"the heatmap's method must be one of {', '.join(METHODS)}, not {method!r}"
+        raise ValueError(msg)
+
+
+def gradcam(network: TJNet, maps: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits and the Grad-CAM of the expectation at block 4.
+
+    Parameters
+    ----------
+    network : TJNet
+        In evaluation mode.
+    maps : Tensor
+        (B, C4, h, w) output of block 4, e.g. ``network.maps(x)``.
+    sex : Tensor
+        (B,) indices of the recorded sex.
+
+    Returns
+    -------
+    logits : Tensor
+        (B, 79).
+    heat : Tensor
+        (B, h, w), not negative, in months per place: not scaled.
+    """
+    maps = maps.detach().requires_grad_()
+    logits = network.heads(maps, sex)
+    (gradient,) = torch.autograd.grad(expected_months(logits)[0].sum(), maps)
+    return logits.detach(), _weighted(gradient, maps.detach())
+
+
+def fine(network: TJNet, x: Tensor, sex: Tensor) -> Tensor:
+    """Return Grad-CAM at block 4 times LayerCAM at block 2, both of the expectation.
+
+    Parameters
+    ----------
+    network : TJNet
+        In evaluation mode.
+    x : Tensor
+        (B, 1, S, S) in [0, 1].
+    sex : Tensor
+        (B,) indices of the recorded sex.
+
+    Returns
+    -------
+    Tensor
+        (B, S/8, S/8), not negative, not scaled.
+    """
+    with torch.no_grad():
+        early = network.block2(network.block1(x))
+    early = early.detach().requires_grad_()
+    with torch.enable_grad():
+        late = network.block4(network.block3(early))
+        months = expected_months(network.heads(late, sex))[0].sum()
+    of_late, of_early = torch.autograd.grad(months, (late, early))
+    coarse = _weighted(of_late, late.detach())
+    structures = (torch.relu(of_early) * early.detach()).sum(dim=1)
+    size = structures.shape[-2:]
+    upsampled = F.interpolate(coarse[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    product: Tensor = upsampled * structures
+    return product
+
+
+def _weighted(gradient: Tensor, maps: Tensor) -> Tensor:
+    """Return (B, h, w): Grad-CAM from the gradient and the maps, both (B, C, h, w)."""
+    weight = gradient.mean(dim=(2, 3), keepdim=True)
+    return torch.relu((weight * maps).sum(dim=1))
+
+
+def as_picture(heat: Tensor) -> npt.NDArray[np.float32]:
+    """Return one heatmap of (h, w) scaled to a peak of 1; an empty one stays empty."""
+    peak = heat.max()
+    scaled = heat / peak if peak > 0 else heat
+    return scaled.cpu().numpy().astype(np.float32)
