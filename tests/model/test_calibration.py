@@ -12,7 +12,7 @@ import pytest
 
 from models.cli import main
 from models.tjnet.calibration import CalibrationError, read_calibration
-from models.tjnet.calibration_fit import Sample, fit_sample
+from models.tjnet.calibration_fit import Sample, _left_out_errors, fit_sample
 from models.tjnet.calibration_worth import cross_validate, fit_calibration
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
@@ -131,6 +131,17 @@ def test_the_interval_holds_nine_in_ten_images_that_were_left_out() -> None:
             assert after["interval_coverage"] >= 0.86
     # A noisier reader needs a wider interval than the weights have.
     assert fit_sample(a_sample(200, noise_months=20), by_sex=True).scale.interval > 2
+
+
+@pytest.mark.parametrize("noise_months", [2.0, 8.0, 20.0])
+@pytest.mark.parametrize("count", [50, 57, 120])
+def test_the_interval_holds_nine_in_ten_of_the_images_corrected_without_themselves(
+    count: int, noise_months: float
+) -> None:
+    sample = a_sample(count, noise_months=noise_months)
+    scale = fit_sample(sample, by_sex=True).scale.interval
+    error = np.abs(_left_out_errors(sample, by_sex=True))
+    assert np.mean(error <= scale * sample.half_width_months) >= 0.9
 
 
 def test_the_interval_is_narrowed_only_on_evidence() -> None:
@@ -273,6 +284,29 @@ def test_predict_and_evaluate_name_the_calibration(
     assert main([*words, "--json", str(out), *options]) == 0
     assert values_of(out)["calibration"] == version
     assert abs(values_of(out)["bias_months"]) < 1
+
+
+def test_where_the_atlas_ends_predict_says_at_least(
+    site: Path,
+    learnt_weights: Path,
+    tiny_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # A correction that makes every girl nearly grown up.
+    late = tmp_path / "late.json"
+    late.write_text(json.dumps(spoilt(site, "lines", "F", "a_months", value=300)), encoding="utf-8")
+    options = ["--weights", str(learnt_weights), "--device", "cpu", "--calibration", str(late)]
+    words = ["predict", str(tiny_data / "1.png"), *options]
+    assert main([*words, "--sex", "F", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["bone_age_months"], found["at_least"]) == (228, True)
+    assert main([*words, "--sex", "F"]) == 0
+    line = capsys.readouterr().out
+    assert "bone age at least 19 y 0 m, 228.0 months" in line
+    assert " months or more; recorded sex F" in line.split("90 % interval")[1]
+    assert main([*words, "--sex", "M", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["at_least"] is False
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])

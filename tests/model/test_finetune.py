@@ -333,6 +333,19 @@ def test_a_config_of_another_network_or_beside_options_is_2(
     assert "its network is not that of the weights" in capsys.readouterr().err
 
 
+def test_a_run_of_train_is_not_gone_on_with(
+    tiny_data: Path,
+    site_labels: Path,
+    learnt_weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"hours of work")
+    assert finetune(tiny_data, site_labels, learnt_weights, tmp_path, "--resume") == 2
+    assert "finetune.json" in capsys.readouterr().err
+    assert (tmp_path / "checkpoint.pt").read_bytes() == b"hours of work"
+
+
 def test_a_patient_in_two_splits_is_2(
     tiny_data: Path, learnt_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
