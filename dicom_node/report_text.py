@@ -93,6 +93,7 @@ def determination(finding: Finding) -> Determination | None:
 def report_lines(finding: Finding) -> list[ReportLine]:
     """Return everything that stands below the headline, in reading order."""
     return [
+        *image_lines(finding.estimate),
         *_bone_age_lines(finding.estimate),
         *_growth_lines(finding),
         *_sex_lines(finding.estimate),
@@ -107,6 +108,17 @@ def report_text(finding: Finding) -> str:
     width = max(len(line.label) for line in lines) + 2
     body = [f"{line.label:<{width}}{line.text}{'  (!)' if line.is_flag else ''}" for line in lines]
     return "\n".join([title(finding), headline(finding), *body, RESEARCH_USE]) + "\n"
+
+
+def image_lines(estimate: Estimate) -> list[ReportLine]:
+    """Return what was done to the image before it was read: a reader must look whether rightly."""
+    lines = []
+    if estimate.inverted:
+        lines.append(ReportLine("Image", "black and white were turned round", is_flag=True))
+    if estimate.turned_deg:
+        words = f"turned by {estimate.turned_deg} degrees counter-clockwise"
+        lines.append(ReportLine("Image", words, is_flag=True))
+    return lines
 
 
 def _bone_age_lines(estimate: Estimate) -> list[ReportLine]:

@@ -34,7 +34,15 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 2 bad input, 3 a picture was refused.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_train, _add_export, _add_predict, _add_evaluate, _add_explain):
+    for add in (
+        _add_train,
+        _add_export,
+        _add_predict,
+        _add_evaluate,
+        _add_explain,
+        _add_train_gate,
+        _add_evaluate_gate,
+    ):
         add(commands)
     return parser
 
@@ -110,7 +118,46 @@ def _add_explain(commands: Commands) -> None:
     _add_weights(parser)
 
 
+def _add_train_gate(commands: Commands) -> None:
+    does = "train the gate that looks at a picture before the network, and measure it"
+    parser = _add(commands, "train-gate", does)
+    _add_source(parser)
+    _add_others(parser)
+    parser.add_argument(
+        "--rare", type=Path, nargs="+", default=[], help="the same, few of a kind: all held out"
+    )
+    parser.add_argument("--steps", type=int, default=1400, help="without what is held out (1400)")
+    parser.add_argument("--more-steps", type=int, default=300, help="then with everything (300)")
+    parser.add_argument("--seed", type=int, default=0, help="decides everything (0)")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
+    parser.add_argument("--name", default="gate", help="name of the weights (gate)")
+    parser.add_argument("--to", type=Path, required=True, help="folder for NAME.safetensors, .json")
+
+
+def _add_evaluate_gate(commands: Commands) -> None:
+    does = "measure how often the gate refuses hands, and lets other pictures pass"
+    parser = _add(commands, "evaluate-gate", does)
+    parser.add_argument("--data", type=Path, required=True, help=DATA)
+    parser.add_argument("--labels", type=Path, required=True, help=LABELS)
+    parser.add_argument("--split", help="only the rows of this split")
+    parser.add_argument("--cache", type=Path, help="for decoded pictures")
+    _add_others(parser)
+    parser.add_argument("--weights", type=Path, help="a gate's .safetensors file, not the shipped")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
+
+
+def _add_others(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--others", type=Path, nargs="+", default=[], help="folders or tars of no hands"
+    )
+
+
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", default="default", help="a shipped name or a .safetensors file"
+    )
+    parser.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="let no gate look first: plain checks only, no picture is turned or inverted",
     )

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{args.labels}: no row" + (f" of split {args.split!r}" if args.split else "")
         raise ValueError(msg)
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    estimator = Estimator(args.weights, args.device)
+    estimator = Estimator(args.weights, args.device, gate=None if args.no_gate else "shipped")
     found = score_pictures(estimator, args.data, labels, hide_sex=args.hide_sex)
     summary = summarise(list(with_progress(found, len(labels))))
     about = {

@@ -18,7 +18,7 @@ def run(args: argparse.Namespace) -> int:
     boxes = read_boxes(args.rois)
     sexes = {label.id: label.sex for label in read_labels(args.labels)} if args.labels else {}
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    estimator = Estimator(args.weights, args.device)
+    estimator = Estimator(args.weights, args.device, gate=None if args.no_gate else "shipped")
     found = measure_heatmaps(estimator, args.data, boxes, sexes)
     summary = summarise_overlaps(list(with_progress(found, len(boxes))))
     write_json(args.json, {**summary, "weights": estimator.weights.version})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each picture; unreadable ones do not keep back the others."""
-    estimator = Estimator(args.weights, args.device)
+    estimator = Estimator(args.weights, args.device, gate=None if args.no_gate else "shipped")
     codes = set()
     for picture in args.pictures:
         answer, code = _answer(estimator, picture, args.sex)
@@ -41,7 +41,8 @@ def _answer(estimator: Estimator, picture: str, sex: str) -> tuple[dict[str, Any
 def _object(picture: str, reason: str | None, estimate: Estimate | None) -> dict[str, Any]:
     """Return what ``--json`` prints; null where not answered."""
     keys = ("bone_age_months", "sd_months", "interval_months", "by_sex", "sex_seen")
-    given = {key: getattr(estimate, key, None) for key in (*keys, "sex_probability")}
+    more = ("sex_probability", "inverted", "turned_deg")
+    given = {key: getattr(estimate, key, None) for key in (*keys, *more)}
     return {"file": picture, "accepted": estimate is not None, "reason": reason, **given}
 
 
@@ -56,5 +57,12 @@ def _answer_line(answer: dict[str, Any], sex: str) -> str:
     return (
         f"{answer['file']}: bone age {years} y {months} m, {answer['bone_age_months']:.1f} months"
         f"{other}, 90 % interval {low:.1f} to {high:.1f}; recorded sex {sex}, "
-        f"looks {answer['sex_seen']} ({answer['sex_probability']:.2f})"
+        f"looks {answer['sex_seen']} ({answer['sex_probability']:.2f}){_changes(answer)}"
     )
+
+
+def _changes(answer: dict[str, Any]) -> str:
+    """Return what was done to the picture before it was read, for the end of a line."""
+    turned = answer["turned_deg"]
+    words = "; black and white were turned round" if answer["inverted"] else ""
+    return f"{words}; turned by {turned} degrees counter-clockwise" if turned else words

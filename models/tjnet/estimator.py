@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.estimate import Estimate
+from models.gate.look import Gate, look_plainly
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, expected_months
 from models.tjnet.preprocess import to_input
 from models.tjnet.spread import Spread
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOWEST_MONTHS, HIGHEST_MONTHS = 0.0, 228.0
-MINIMUM_SIDE_PX = 128
-"""Below this a frame shows no growth plate; refused."""
 
 
 class UnusablePictureError(Exception):
@@ -67,13 +68,10 @@ def _spreads(weights: Weights) -> tuple[Spread, Spread]:
         raise WeightsError(msg) from error
 
 
-def _refusal(picture: npt.NDArray[np.generic], levels: npt.NDArray[np.uint8]) -> str | None:
-    """Return why a picture can carry no estimate, or None."""
-    if min(picture.shape) < MINIMUM_SIDE_PX:
-        return f"the image is smaller than {MINIMUM_SIDE_PX} pixels on a side"
-    if not levels.any():
-        return "the image has no contrast"
-    return None
+def _largest_softmax_sd_months(weights: Weights) -> float:
+    """Return beyond which SD of the softmax the card lets no estimate out; no limit without one."""
+    limit = weights.card.get("gate", {}).get("largest_softmax_sd_months")
+    return math.inf if limit is None else float(limit)
 
 
 class Estimator:
@@ -87,6 +85,9 @@ class Estimator:
         ``auto``, ``cpu`` or ``cuda[:N]``.
     views : int
         Views of each picture whose logits are averaged, see `models.tjnet.views`.
+    gate : Gate, "shipped" or None
+        What looks at each picture before the network; None leaves the plain checks alone, and
+        turns no picture.
 
     Raises
     ------
@@ -97,13 +98,20 @@ class Estimator:
     """
 
     def __init__(
-        self, weights: str | Path = "default", device: str = "auto", *, views: int = 1
+        self,
+        weights: str | Path = "default",
+        device: str = "auto",
+        *,
+        views: int = 1,
+        gate: Gate | Literal["shipped"] | None = "shipped",
     ) -> None:
         check_views(views)
         self.views = views
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
         self.spread, self.spread_unknown_sex = _spreads(self.weights)
+        self.gate = Gate() if gate == "shipped" else gate
+        self.largest_softmax_sd_months = _largest_softmax_sd_months(self.weights)
         self.network = self.weights.network.to(self.device)
         for parameter in self.network.parameters():
             parameter.requires_grad = False
@@ -114,14 +122,14 @@ class Estimator:
         Parameters
         ----------
         picture : ndarray
-            (H, W), bone bright, any real type and range.
+            (H, W), any real type and range; bone bright and fingers up, or as the gate can tell.
         sex : str
             Recorded sex; anything but "M" or "F" is unknown.
 
         Raises
         ------
         UnusablePictureError
-            If the picture is too small or has no contrast.
+            If the gate refuses the picture, or the network cannot tell.
         ValueError
             If the picture is not two-dimensional, is empty, or is not finite.
         """
@@ -136,11 +144,32 @@ class Estimator:
         This measures what the gate keeps back; whoever reports an age calls `estimate`.
         """
         recorded = sex if sex in SEX_INPUTS else "unknown"
-        levels = to_input(picture, self.network.config.input_size_px)
-        return self._answer(levels, recorded), _refusal(picture, levels)
+        size_px = self.network.config.input_size_px
+        if self.gate is None:
+            look = look_plainly(picture, to_input(picture, size_px))
+        else:
+            look = self.gate.look(picture)
+        levels = to_input(look.righted(picture), size_px)
+        estimate, softmax_sd_months = self._answer(levels, recorded)
+        placed = replace(
+            estimate,
+            heatmap=look.laid_back(estimate.heatmap),
+            inverted=look.inverted,
+            turned_deg=look.turned_deg,
+        )
+        return placed, look.refusal or self._doubt(softmax_sd_months)
 
-    def _answer(self, levels: npt.NDArray[np.uint8], recorded: str) -> Estimate:
-        """Run the network; the heatmap is that of the picture itself, the first view."""
+    def _doubt(self, softmax_sd_months: float) -> str | None:
+        """Return why an answer is too uncertain to be given, or None."""
+        if softmax_sd_months <= self.largest_softmax_sd_months:
+            return None
+        return f"the network cannot tell: its answers spread over {softmax_sd_months:.0f} months"
+
+    def _answer(self, levels: npt.NDArray[np.uint8], recorded: str) -> tuple[Estimate, float]:
+        """Run the network; returns its answer, and the SD of the softmax in months.
+
+        The heatmap is that of the picture itself, the first view.
+        """
         pixels = torch.from_numpy(levels)[None, None].to(self.device).float() / 255.0
         with torch.no_grad():
             maps = self.network.maps(view(pixels, self.views))
@@ -150,7 +179,8 @@ class Estimator:
                 others = self._logits(maps[1:], recorded)
                 logits = torch.cat([logits, others]).mean(dim=0, keepdim=True)
             by_sex = None if recorded != "unknown" else self._by_sex(maps)
-        return self._as_estimate(logits, recorded, by_sex, heatmap)
+        softmax_sd_months = expected_months(logits)[1].item()
+        return self._as_estimate(logits, recorded, by_sex, heatmap), softmax_sd_months
 
     def _logits(self, maps: Tensor, sex: str) -> Tensor:
         """Return (B, 79) logits from block 4's maps."""

@@ -1,0 +1,43 @@
+"""What needs no network to be refused: too small, without contrast, saturated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+MINIMUM_SIDE_PX = 128
+"""Below this a frame shows no growth plate."""
+
+LEAST_GREY_SHARE = 0.05
+"""A frame with less between black and white shows no bone in its hand: it is saturated."""
+
+DARKEST, BRIGHTEST = 12, 243
+"""Levels of 256 that count as grey."""
+
+
+def refusal_of(picture: npt.NDArray[np.generic], levels: npt.NDArray[np.uint8]) -> str | None:
+    """Return why a picture can carry no estimate, whatever it shows, or None.
+
+    Parameters
+    ----------
+    picture : ndarray
+        (H, W).
+    levels : ndarray of uint8
+        The same as `models.tjnet.preprocess.to_input` leaves it.
+    """
+    if min(picture.shape) < MINIMUM_SIDE_PX:
+        return f"the image is smaller than {MINIMUM_SIDE_PX} pixels on a side"
+    if not levels.any():
+        return "the image has no contrast"
+    if grey_share(levels) < LEAST_GREY_SHARE:
+        return "the image is saturated: nearly all of it is black or white"
+    return None
+
+
+def grey_share(levels: npt.NDArray[np.uint8]) -> float:
+    """Return the share of a frame that is neither black nor white."""
+    return float(np.mean((levels > DARKEST) & (levels < BRIGHTEST)))
