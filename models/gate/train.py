@@ -16,6 +16,8 @@ from models.gate.network import HAND, INVERTED, KINDS, GateConfig, GateNetwork
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+FEWEST_HANDS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class GateTraining:
@@ -71,10 +73,10 @@ def train_gate(
     Raises
     ------
     ValueError
-        If the hands do not fill one batch.
+        If there are not two hands to show beside each other.
     """
-    if len(sources.hands) < config.batch_size:
-        msg = f"{len(sources.hands)} hands do not fill one batch of {config.batch_size}"
+    if len(sources.hands) < FEWEST_HANDS:
+        msg = f"{len(sources.hands)} hands are too few to train a gate"
         raise ValueError(msg)
     torch.manual_seed(config.seed)
     network = GateNetwork(config.network)

@@ -19,7 +19,7 @@ from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
 
 PROJECT = Path(__file__).resolve().parents[2]
-COMMANDS = ["train", "export", "predict", "evaluate", "explain"]
+COMMANDS = ["train", "export", "predict", "evaluate", "explain", "train-gate", "evaluate-gate"]
 KEYS = [
     "file",
     "accepted",
@@ -30,6 +30,8 @@ KEYS = [
     "by_sex",
     "sex_seen",
     "sex_probability",
+    "inverted",
+    "turned_deg",
 ]
 
 
@@ -50,7 +52,9 @@ def broken(tmp_path: Path) -> Path:
 
 
 def predict(weights: Path, *words: str | Path) -> int:
-    return main(["predict", "--weights", str(weights), "--device", "cpu", *map(str, words)])
+    # The gate refuses bars, which are no hand.
+    options = ["--weights", str(weights), "--device", "cpu", "--no-gate"]
+    return main(["predict", *options, *map(str, words)])
 
 
 def objects(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -65,7 +69,7 @@ def test_predict_prints_one_object_a_line(
     found = objects(capsys)
     assert [list(one) for one in found] == [KEYS, KEYS]
     assert [one["file"] for one in found] == list(map(str, pictures))
-    expected = Estimator(tiny_weights, "cpu").estimate(decode_picture(pictures[0]), "F")
+    expected = Estimator(tiny_weights, "cpu", gate=None).estimate(decode_picture(pictures[0]), "F")
     assert found[0] == {
         "file": str(pictures[0]),
         "accepted": True,
@@ -76,6 +80,8 @@ def test_predict_prints_one_object_a_line(
         "by_sex": None,
         "sex_seen": expected.sex_seen,
         "sex_probability": expected.sex_probability,
+        "inverted": False,
+        "turned_deg": 0,
     }
 
 
@@ -165,6 +171,9 @@ def test_bad_words_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[s
         (["predict", "x.png", "--sex", "M", "--device", "banana"], "no device is called"),
         (["evaluate", "--data", "no", "--labels", "no.csv", "--json", "o.json"], "no.csv"),
         (["explain", "--data", "no", "--rois", "no.csv", "--json", "o.json"], "no.csv"),
+        (["train-gate", "--data", "no", "--to", "t"], "no"),
+        (["train-gate", "--data", "no", "--to", "t", "--others", "none"], "none"),
+        (["evaluate-gate", "--data", "no", "--labels", "n.csv", "--json", "o.json"], "no"),
         (["train", "--config", "no.yaml", "--data", "no"], "no.yaml"),
         (["export", "--run", "no", "--data", "no", "--name", "n", "--to", "t"], "checkpoint.pt"),
     ],
@@ -207,7 +216,7 @@ def test_evaluate_writes_the_contracts_keys(
 ) -> None:
     out = tmp_path / "deep" / "out.json"
     words = ["evaluate", "--data", str(tiny_data), "--labels", str(tiny_data / "labels.csv")]
-    words += ["--json", str(out), "--weights", str(tiny_weights), "--device", "cpu"]
+    words += ["--json", str(out), "--weights", str(tiny_weights), "--device", "cpu", "--no-gate"]
     assert main([*words, "--split", "val"]) == 0
     summary = json.loads(out.read_text(encoding="utf-8"))
     assert summary["n"] == 20
@@ -248,7 +257,13 @@ def test_explain_writes_the_contracts_keys(
         rows = [("id", "roi", "x0", "y0", "x1", "y1"), *((n, "DIP", 0, 0, 0.5, 1) for n in "1234")]
         csv.writer(file).writerows(rows)
     words = ["explain", "--data", str(tiny_data), "--rois", str(rois), "--json", str(out)]
-    words += ["--labels", str(tiny_data / "labels.csv"), "--weights", str(tiny_weights)]
+    words += [
+        "--labels",
+        str(tiny_data / "labels.csv"),
+        "--weights",
+        str(tiny_weights),
+        "--no-gate",
+    ]
     assert main(words) == 0
     summary = json.loads(out.read_text(encoding="utf-8"))
     assert summary["n"] == 4
