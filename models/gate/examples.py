@@ -139,6 +139,8 @@ def _others(sources: Sources, rows: Tensor, size_px: int, generator: torch.Gener
     shares = rows.tensor_split(8)
     parts = []
     for number, share in enumerate(shares):
+        if not len(share):
+            continue
         dice = Dice(len(share), generator)
         hands = _of(sources.hands, share)
         if number in REAL and len(sources.others):

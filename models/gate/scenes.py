@@ -189,9 +189,9 @@ def patches(x: Tensor, size_px: int, dice: Dice) -> Tensor:
 
 
 def tiles(x: Tensor, size_px: int, dice: Dice) -> Tensor:
-    """Return hands cut into 4, 16 or 25 tiles and laid anew, the same way in the whole batch."""
+    """Return hands cut into 4, 16 or 64 tiles and laid anew, the same way in the whole batch."""
     x = F.interpolate(x, size=size_px, mode="area")
-    across = (2, 4, 5)[int(dice.below(3)[0])]
+    across = (2, 4, 8)[int(dice.below(3)[0])]
     step = size_px // across
     cut = x.unfold(2, step, step).unfold(3, step, step).reshape(len(x), across**2, step, step)
     order = torch.randperm(across**2 - 1, generator=dice.generator) + 1

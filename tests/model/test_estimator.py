@@ -44,7 +44,7 @@ def test_the_same_picture_has_the_same_answer(estimator: Estimator, tiny_weights
 def test_with_mirrored_views_the_mirror_image_has_the_same_age(
     tiny_weights: Path, views: int
 ) -> None:
-    estimator = Estimator(tiny_weights, "cpu", views=views)
+    estimator = Estimator(tiny_weights, "cpu", views=views, gate=None)
     mirrored = estimator.estimate(PICTURE[:, ::-1], "M").bone_age_months
     assert mirrored == pytest.approx(estimator.estimate(PICTURE, "M").bone_age_months, abs=1e-3)
 
@@ -65,7 +65,7 @@ def test_more_views_are_averaged_and_leave_the_heatmap(
     alone = estimator.estimate(PICTURE, "M")
     both = Estimator(tiny_weights, "cpu", views=2, gate=None).estimate(PICTURE, "M")
     assert both.bone_age_months != alone.bone_age_months
-    assert np.array_equal(both.heatmap, alone.heatmap)
+    assert np.allclose(both.heatmap, alone.heatmap, atol=1e-5)
 
 
 def test_another_number_of_views_is_refused(tiny_weights: Path) -> None:

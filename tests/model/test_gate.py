@@ -67,7 +67,7 @@ def test_the_phantom_is_turned_upright(gate: Gate, turned_deg: int, inverted: bo
         (phantom()[:127, :], "the image is smaller than 128 pixels on a side"),
         (np.full((300, 200), 7.0), "the image has no contrast"),
         (np.zeros((300, 200)), "the image has no contrast"),
-        (np.where(phantom() > 900, 1.0, 0.0).repeat(2, 0).repeat(2, 1), "saturated|no hand"),
+        (np.where(phantom() > 900, 1.0, 0.0).repeat(2, 0).repeat(2, 1), "saturated"),
         (NOISE.random((300, 200)), "the image shows no hand"),
         (NOISE.normal(0.5, 1e-3, (256, 256)), "the image shows no hand"),
         (np.linspace(0, 1, 300 * 200).reshape(300, 200), "no hand|cut off"),
@@ -145,12 +145,13 @@ def test_whole_numbers_do_not_run_over_when_they_are_inverted() -> None:
 
 
 def test_a_frame_needs_grey_between_black_and_white() -> None:
-    levels = np.zeros((64, 64), dtype=np.uint8)
-    levels[:2] = 255
-    assert "saturated" in str(refusal_of(np.zeros((200, 200)), levels))
-    levels[2:8] = 100
-    assert grey_share(levels) == pytest.approx(6 / 64)
-    assert refusal_of(np.zeros((200, 200)), levels) is None
+    picture = np.zeros((200, 200))
+    picture[:40] = 3.0
+    assert "saturated" in str(refusal_of(picture, to_input(picture, 64)))
+    picture[40:60] = 1.0
+    assert grey_share(picture) == pytest.approx(20 / 200)
+    assert refusal_of(picture, to_input(picture, 64)) is None
+    assert grey_share(np.full((9, 9), 2)) == 0
 
 
 def test_inverting_a_picture_inverts_its_input() -> None:
