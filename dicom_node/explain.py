@@ -1,4 +1,7 @@
-"""What the node would do with a file, and why; nothing is stored."""
+"""What the node would do with a file by its header, and why; nothing is stored.
+
+The gate before the network looks at the pixels, and only when the job is assessed.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def find(estimator: Estimator, source: Dataset) -> tuple[npt.NDArray[np.float32]
     Raises
     ------
     PixelsError
-        If the pixels cannot be read, or cannot carry an estimate.
+        If the pixels cannot be read, or the gate refuses the picture.
     """
     started_at = datetime.now(UTC).astimezone()
     picture = read_picture_pixels(source)

@@ -94,6 +94,7 @@ def determination(finding: Finding) -> Determination | None:
 def report_lines(finding: Finding) -> list[ReportLine]:
     """Return everything that stands below the headline, in reading order."""
     return [
+        *image_lines(finding.estimate),
         *_bone_age_lines(finding.estimate),
         *_growth_lines(finding),
         *_sex_lines(finding.estimate),
@@ -116,6 +117,17 @@ def _calibration_lines(estimate: Estimate) -> list[ReportLine]:
     if estimate.calibration is None:
         return []
     return [ReportLine("Calibration", f"{estimate.calibration} (a linear correction)")]
+
+
+def image_lines(estimate: Estimate) -> list[ReportLine]:
+    """Return what was done to the image before it was read: a reader must look whether rightly."""
+    lines = []
+    if estimate.inverted:
+        lines.append(ReportLine("Image", "black and white were turned round", is_flag=True))
+    if estimate.turned_deg:
+        words = f"turned by {estimate.turned_deg} degrees counter-clockwise"
+        lines.append(ReportLine("Image", words, is_flag=True))
+    return lines
 
 
 def _bone_age_lines(estimate: Estimate) -> list[ReportLine]:

@@ -220,6 +220,8 @@ def as_values(finding: Finding) -> dict[str, Any]:
         "sex_probability": round(estimate.sex_probability, 4),
         "chronological_age_months": finding.chronological_age_months,
         "laterality": finding.laterality,
+        "inverted": estimate.inverted,
+        "turned_deg": estimate.turned_deg,
         "z_score": growth.z_score if growth else None,
         "determination": growth.determination if growth else None,
         "brush_mean_months": growth.mean_months if growth else None,

@@ -50,7 +50,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 
 from dicom_node import vocabulary as v
 from dicom_node.identity import stamp, tracking_uid
-from dicom_node.report_text import determination, headline, sees_sex, title
+from dicom_node.report_text import determination, headline, image_lines, sees_sex, title
 from dicom_node.source_header import complete_header, local_time, without_identity
 from models.atlas import is_at_ceiling, reaches_ceiling
 
@@ -343,13 +343,17 @@ def _summary(finding: Finding) -> ContainerContentItem:
     """Return the determination and the comments (TID 1500, Qualitative Evaluations).
 
     The headline stands among them because viewers drop the qualifier of a number: at the end of
-    the atlas it says 'at least'.
+    the atlas it says 'at least'. So does what was done to the image before it was read.
     """
     summary = ContainerContentItem(v.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
     summary.ContentSequence = ContentSequence(
         [
             *_determination(finding),
             TextContentItem(v.COMMENT, headline(finding), relationship_type=CONTAINS),
+            *(
+                TextContentItem(v.COMMENT, f"{line.label}: {line.text}", relationship_type=CONTAINS)
+                for line in image_lines(finding.estimate)
+            ),
             TextContentItem(v.COMMENT, v.RESEARCH_USE, relationship_type=CONTAINS),
         ],
     )

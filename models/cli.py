@@ -45,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
         _add_explain,
         _add_compare,
         _add_bundle,
+        _add_train_gate,
+        _add_evaluate_gate,
     ):
         add(commands)
     return parser
@@ -144,6 +146,7 @@ def _add_calibrate(commands: Commands) -> None:
     parser.add_argument("--name", help="what reports call it (default: that of the file)")
     parser.add_argument("--data-name", help="what the file calls the images")
     _add_weights(parser)
+    _add_gate(parser)
 
 
 def _add_predict(commands: Commands) -> None:
@@ -155,6 +158,7 @@ def _add_predict(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     _add_views(parser)
     _add_weights(parser)
+    _add_gate(parser)
     _add_calibration(parser)
 
 
@@ -180,6 +184,7 @@ def _add_evaluate(commands: Commands) -> None:
         "--views-count", type=_count, metavar="N", help="a fixed sample of N pictures (default all)"
     )
     _add_weights(parser)
+    _add_gate(parser)
     _add_calibration(parser)
 
 
@@ -202,6 +207,7 @@ def _add_explain(commands: Commands) -> None:
     parser.add_argument("--method", choices=("gradcam", "fine"), default="fine", help=method)
     parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
     _add_weights(parser)
+    _add_gate(parser)
 
 
 def _add_compare(commands: Commands) -> None:
@@ -240,9 +246,51 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, choices=(1, 2, 10), default=1, help=does)
 
 
+def _add_train_gate(commands: Commands) -> None:
+    does = "train the gate that looks at a picture before the network, and measure it"
+    parser = _add(commands, "train-gate", does)
+    _add_source(parser)
+    _add_others(parser)
+    parser.add_argument(
+        "--rare", type=Path, nargs="+", default=[], help="the same, few of a kind: all held out"
+    )
+    parser.add_argument("--steps", type=int, default=1400, help="without what is held out (1400)")
+    parser.add_argument("--more-steps", type=int, default=300, help="then with everything (300)")
+    parser.add_argument("--seed", type=int, default=0, help="decides everything (0)")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
+    parser.add_argument("--name", default="gate", help="name of the weights (gate)")
+    parser.add_argument("--to", type=Path, required=True, help="folder for NAME.safetensors, .json")
+
+
+def _add_evaluate_gate(commands: Commands) -> None:
+    does = "measure how often the gate refuses hands, and lets other pictures pass"
+    parser = _add(commands, "evaluate-gate", does)
+    parser.add_argument("--data", type=Path, required=True, help=DATA)
+    parser.add_argument("--labels", type=Path, required=True, help=LABELS)
+    parser.add_argument("--split", help="only the rows of this split")
+    parser.add_argument("--cache", type=Path, help="for decoded pictures")
+    _add_others(parser)
+    parser.add_argument("--weights", type=Path, help="a gate's .safetensors file, not the shipped")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="written here")
+
+
+def _add_others(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--others", type=Path, nargs="+", default=[], help="folders or tars of no hands"
+    )
+
+
 def _add_weights(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights", default="default", help="a shipped name or a .safetensors file"
+    )
+
+
+def _add_gate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="let no gate look first: plain checks only, no picture is turned or inverted",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Run a parsed command; bad input becomes one line on stderr and exit code 2."""
-    module = import_module(f"models.commands.{args.command}")
+    module = import_module(f"models.commands.{args.command.replace('-', '_')}")
     try:
         code: int = module.run(args)
     except (OSError, ValueError, WeightsError) as error:

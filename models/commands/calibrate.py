@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.commands.estimator import estimator_of
 from models.commands.output import DONE, say, tell, with_progress, write_json
 from models.tjnet.calibration import check_name
 from models.tjnet.calibration_fit import FEWEST_IMAGES, SEX_IMAGES, Sample
 from models.tjnet.calibration_worth import fit_calibration
 from models.tjnet.dataset import read_labels, read_pictures
-from models.tjnet.estimator import Estimator
 
 if TYPE_CHECKING:
     import argparse
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
     from models.estimate import Estimate
     from models.tjnet.dataset import Label
+    from models.tjnet.estimator import Estimator
 
 
 def run(args: argparse.Namespace) -> int:
     """Fit a correction on a site's images and write it for these weights."""
     name = check_name(args.name or args.to.stem)
     labels = _labels(args.labels, args.split)
-    estimator = Estimator(args.weights, args.device)
+    estimator = estimator_of(args)
     args.to.parent.mkdir(parents=True, exist_ok=True)
     answers = list(with_progress(_assess(estimator, args.data, labels), len(labels)))
     used = [answer for answer in answers if answer is not None]

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.commands.estimator import estimator_of
 from models.commands.output import DONE, say, tell, with_progress, write_json
 from models.tjnet.card import code_version, name_data
 from models.tjnet.dataset import data_hash, read_labels
-from models.tjnet.estimator import Estimator
 from models.tjnet.evaluation.coverage import coverage_curve
 from models.tjnet.evaluation.measures import summarise
 from models.tjnet.evaluation.scores import score_pictures
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import argparse
 
     from models.tjnet.dataset import Label
+    from models.tjnet.estimator import Estimator
 
 STRESS_PROGRESS_EVERY = 10
 """A picture of the stress test is scored some thirty times."""
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         msg = f"{args.labels}: no row" + (f" of split {args.split!r}" if args.split else "")
         raise ValueError(msg)
     args.json.parent.mkdir(parents=True, exist_ok=True)
-    estimator = Estimator(args.weights, args.device, views=args.views, calibration=args.calibration)
+    estimator = estimator_of(args)
     found = score_pictures(estimator, args.data, labels, hide_sex=args.hide_sex)
     scores = list(with_progress(found, len(labels)))
     summary = {**summarise(scores), "coverage": coverage_curve(scores), **_about(args, estimator)}
@@ -111,7 +112,7 @@ def _compare_views(args: argparse.Namespace, labels: list[Label]) -> list[dict[s
     """Return error and cost of each number of views."""
     sample = sample_labels(labels, args.views_count)
     tell(f"views: {len(sample)} pictures under {', '.join(map(str, VIEWS))} views")
-    estimators = [Estimator(args.weights, args.device, views=count) for count in VIEWS]
+    estimators = [estimator_of(args, views=count) for count in VIEWS]
     found = compare_views(estimators, args.data, sample, hide_sex=args.hide_sex)
     return summarise_views(VIEWS, list(with_progress(found, len(sample))))
 

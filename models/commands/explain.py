@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from models.commands.estimator import estimator_of
 from models.commands.output import DONE, say, with_progress, write_json
 from models.tjnet.boxes import measure_heatmaps, read_boxes, summarise_overlaps
 from models.tjnet.dataset import read_labels
-from models.tjnet.estimator import Estimator
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     args.json.parent.mkdir(parents=True, exist_ok=True)
 
     def measure(method: str) -> dict[str, Any]:
-        estimator = Estimator(args.weights, args.device, heatmap=method)
+        estimator = estimator_of(args, heatmap=method)
         found = measure_heatmaps(estimator, args.data, boxes, sexes)
         summary = summarise_overlaps(list(with_progress(found, len(boxes))))
         say(_line(method, summary))

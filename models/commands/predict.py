@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.atlas import is_at_ceiling, reaches_ceiling
+from models.commands.estimator import estimator_of
 from models.commands.output import BAD_INPUT, DONE, REFUSED, say
 from models.tjnet.dataset import decode_picture
-from models.tjnet.estimator import Estimator
 
 if TYPE_CHECKING:
     import argparse
 
     from models.estimate import Estimate
+    from models.tjnet.estimator import Estimator
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a line for each picture; unreadable ones do not keep back the others."""
-    estimator = Estimator(args.weights, args.device, views=args.views, calibration=args.calibration)
+    estimator = estimator_of(args)
     codes = set()
     for picture in args.pictures:
         answer, code = _answer(estimator, picture, args.sex)
@@ -42,7 +43,8 @@ def _answer(estimator: Estimator, picture: str, sex: str) -> tuple[dict[str, Any
 def _object(picture: str, reason: str | None, estimate: Estimate | None) -> dict[str, Any]:
     """Return what ``--json`` prints; null where not answered."""
     keys = ("bone_age_months", "sd_months", "interval_months", "by_sex", "sex_seen")
-    given = {key: getattr(estimate, key, None) for key in (*keys, "sex_probability")}
+    more = ("sex_probability", "inverted", "turned_deg")
+    given = {key: getattr(estimate, key, None) for key in (*keys, *more)}
     return {
         "file": picture,
         "accepted": estimate is not None,
@@ -68,5 +70,13 @@ def _answer_line(answer: dict[str, Any], sex: str) -> str:
         f"{answer['file']}: bone age {at_least}{years} y {months} m, "
         f"{answer['bone_age_months']:.1f} months"
         f"{other}, 90 % interval {low:.1f} {to}; recorded sex {sex}, "
-        f"looks {answer['sex_seen']} ({answer['sex_probability']:.2f}){calibrated}"
+        f"looks {answer['sex_seen']} ({answer['sex_probability']:.2f})"
+        f"{calibrated}{_changes(answer)}"
     )
+
+
+def _changes(answer: dict[str, Any]) -> str:
+    """Return what was done to the picture before it was read, for the end of a line."""
+    turned = answer["turned_deg"]
+    words = "; black and white were turned round" if answer["inverted"] else ""
+    return f"{words}; turned by {turned} degrees counter-clockwise" if turned else words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import shutil
 import subprocess
@@ -45,6 +46,13 @@ SPREAD_FIT = (
     f"quantile of |error| / softmax SD with the finite-sample correction, sd_factor the root mean "
     f"square of error / softmax SD; both hold at the band's centre_months and are interpolated "
     f"between centres"
+)
+MOST_DOUBTFUL_SHARE = 0.003
+"""Of the val split, that the gate after the network may refuse."""
+
+GATE_FIT = (
+    f"on the val split: at most {MOST_DOUBTFUL_SHARE:.1%} of it have a larger softmax SD, with the "
+    "recorded sex or without; an estimate with a larger one is refused"
 )
 MEASURED_ON = (
     "val split, no test-time augmentation; the epoch was chosen on the same split, so the "
@@ -161,7 +169,7 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
     ValueError
         If val is too small to fit the spread.
     """
-    measured, spread = measure(run.network(val_split.inputs.device), val_split)
+    measured, spread, gate = measure(run.network(val_split.inputs.device), val_split)
     best = best_row(run.curve)
     return {
         "name": name,
@@ -172,6 +180,7 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
             "levels": LEVELS,
         },
         "spread": {**spread, "fitted": SPREAD_FIT},
+        "gate": {**gate, "fitted": GATE_FIT},
         "measured": measured,
         "data": {
             "name": origin.terms.name,
@@ -191,20 +200,35 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
     }
 
 
-def measure(network: nn.Module, split: Split) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the errors on a split and the spread fitted on it.
+def measure(
+    network: nn.Module, split: Split
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
+    """Return the errors on a split, the spread fitted on it, and the gate after the network.
 
     Both are given for the recorded sex and, as ``unknown_sex``, for the "unknown" input, whose
     errors are larger than its softmax admits. The intervals that are measured are cross-fitted;
     the factors that ship are fitted on the whole split.
     """
     hidden = Split(split.inputs, torch.full_like(split.sex, UNKNOWN), split.months)
-    measured, spread = _measure(split, predict_split(network, split))
-    unknown, unknown_spread = _measure(split, predict_split(network, hidden))
+    by_input = [predict_split(network, given) for given in (split, hidden)]
+    measured, spread = _measure(split, by_input[0])
+    unknown, unknown_spread = _measure(split, by_input[1])
+    limit = max(largest_softmax_sd_months(logits) for logits in by_input)
     return (
         {"on": MEASURED_ON, **measured, "unknown_sex": unknown},
         {**spread.to_dict(), "unknown_sex": unknown_spread.to_dict()},
+        {"largest_softmax_sd_months": limit},
     )
+
+
+def largest_softmax_sd_months(logits: Tensor) -> float:
+    """Return the SD of the softmax that at most `MOST_DOUBTFUL_SHARE` of some images exceed.
+
+    It is rounded up to a hundredth: the batched path and a picture alone differ in the last bits.
+    """
+    deviation = expected_months(logits)[1].double().sort().values
+    spared = int(MOST_DOUBTFUL_SHARE * len(deviation))
+    return math.ceil(100 * deviation[len(deviation) - 1 - spared].item()) / 100
 
 
 def _measure(split: Split, logits: Tensor) -> tuple[dict[str, Any], Spread]:

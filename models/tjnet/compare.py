@@ -143,7 +143,7 @@ def score(
     network = contender.make_network(run.network_config)
     network.load_state_dict({name: rounded(tensor) for name, tensor in run.state.items()})
     network = network.to(val_split.inputs.device).eval()
-    measured, _ = measure(network, val_split)
+    measured, *_ = measure(network, val_split)
     if not run.network_config.sex_task:
         measured["sex_accuracy"] = None  # that of a head which was never trained
     months = expected_months(predict_split(network, val_split))[0]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +14,7 @@ from torch import Tensor
 
 from models.atlas import clipped
 from models.estimate import Estimate
+from models.gate.look import Gate, look_plainly
 from models.tjnet.backend import prepare
 from models.tjnet.calibration import Calibration, read_calibration
 from models.tjnet.heatmap import as_picture, check_method, fine, gradcam
@@ -19,9 +23,6 @@ from models.tjnet.preprocess import to_input
 from models.tjnet.spread import Spread
 from models.tjnet.views import check_views, view
 from models.tjnet.weights import Weights, WeightsError, load_weights
-
-MINIMUM_SIDE_PX = 128
-"""Below this a frame shows no growth plate; refused."""
 
 NO_HEATMAP = np.zeros((0, 0), dtype=np.float32)
 
@@ -65,13 +66,10 @@ def _spreads(weights: Weights) -> tuple[Spread, Spread]:
         raise WeightsError(msg) from error
 
 
-def _refusal(picture: npt.NDArray[np.generic], levels: npt.NDArray[np.uint8]) -> str | None:
-    """Return why a picture can carry no estimate, or None."""
-    if min(picture.shape) < MINIMUM_SIDE_PX:
-        return f"the image is smaller than {MINIMUM_SIDE_PX} pixels on a side"
-    if not levels.any():
-        return "the image has no contrast"
-    return None
+def _largest_softmax_sd_months(weights: Weights) -> float:
+    """Return beyond which SD of the softmax the card lets no estimate out; no limit without one."""
+    limit = weights.card.get("gate", {}).get("largest_softmax_sd_months")
+    return math.inf if limit is None else float(limit)
 
 
 class Estimator:
@@ -89,6 +87,9 @@ class Estimator:
         File of a site's correction, see `models.tjnet.calibration`; None: the weights alone.
     heatmap : str
         ``gradcam`` (block 4's) or ``fine``, see `models.tjnet.heatmap`; no estimate depends on it.
+    gate : Gate, "shipped" or None
+        What looks at each picture before the network; None leaves the plain checks alone, and
+        turns no picture.
 
     Raises
     ------
@@ -100,7 +101,7 @@ class Estimator:
         If there is no such device, number of views, or method for the heatmap.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing to choose
         self,
         weights: str | Path = "default",
         device: str = "auto",
@@ -108,6 +109,7 @@ class Estimator:
         views: int = 1,
         calibration: str | Path | None = None,
         heatmap: str = "fine",
+        gate: Gate | Literal["shipped"] | None = "shipped",
     ) -> None:
         check_views(views)
         check_method(heatmap)
@@ -115,6 +117,8 @@ class Estimator:
         self.device = choose_device(device)
         self.weights: Weights = load_weights(weights)
         self.spread, self.spread_unknown_sex = _spreads(self.weights)
+        self.gate = Gate() if gate == "shipped" else gate
+        self.largest_softmax_sd_months = _largest_softmax_sd_months(self.weights)
         self.calibration: Calibration | None = None
         if calibration is not None:
             self.calibration = read_calibration(Path(calibration), self.weights.version)
@@ -126,14 +130,14 @@ class Estimator:
         Parameters
         ----------
         picture : ndarray
-            (H, W), bone bright, any real type and range.
+            (H, W), any real type and range; bone bright and fingers up, or as the gate can tell.
         sex : str
             Recorded sex; anything but "M" or "F" is unknown.
 
         Raises
         ------
         UnusablePictureError
-            If the picture is too small or has no contrast.
+            If the gate refuses the picture, or the network cannot tell.
         ValueError
             If the picture is not two-dimensional, is empty, or is not finite.
         """
@@ -151,11 +155,34 @@ class Estimator:
         ``explain`` the heatmap is empty, and its gradient is saved.
         """
         recorded = sex if sex in SEX_INPUTS else "unknown"
-        levels = to_input(picture, self.network.config.input_size_px)
-        return self._answer(levels, recorded, explain=explain), _refusal(picture, levels)
+        size_px = self.network.config.input_size_px
+        if self.gate is None:
+            look = look_plainly(picture, to_input(picture, size_px))
+        else:
+            look = self.gate.look(picture)
+        levels = to_input(look.righted(picture), size_px)
+        estimate, softmax_sd_months = self._answer(levels, recorded, explain=explain)
+        placed = replace(
+            estimate,
+            heatmap=look.laid_back(estimate.heatmap),
+            inverted=look.inverted,
+            turned_deg=look.turned_deg,
+        )
+        return placed, look.refusal or self._doubt(softmax_sd_months)
 
-    def _answer(self, levels: npt.NDArray[np.uint8], recorded: str, *, explain: bool) -> Estimate:
-        """Run the network; the heatmap is that of the picture itself, the first view."""
+    def _doubt(self, softmax_sd_months: float) -> str | None:
+        """Return why an answer is too uncertain to be given, or None."""
+        if softmax_sd_months <= self.largest_softmax_sd_months:
+            return None
+        return f"the network cannot tell: its answers spread over {softmax_sd_months:.0f} months"
+
+    def _answer(
+        self, levels: npt.NDArray[np.uint8], recorded: str, *, explain: bool
+    ) -> tuple[Estimate, float]:
+        """Run the network; returns its answer, and the SD of the softmax in months.
+
+        The heatmap is that of the picture itself, the first view.
+        """
         pixels = torch.from_numpy(levels)[None, None].to(self.device).float() / 255.0
         with torch.no_grad():
             maps = self.network.maps(view(pixels, self.views))
@@ -170,7 +197,8 @@ class Estimator:
                 others = self._logits(maps[1:], recorded)
                 logits = torch.cat([logits, others]).mean(dim=0, keepdim=True)
             by_sex = None if recorded != "unknown" else self._by_sex(maps)
-        return self._as_estimate(logits, recorded, by_sex, heatmap)
+        softmax_sd_months = expected_months(logits)[1].item()
+        return self._as_estimate(logits, recorded, by_sex, heatmap), softmax_sd_months
 
     def _logits(self, maps: Tensor, sex: str) -> Tensor:
         """Return (B, 79) logits from block 4's maps."""
@@ -185,8 +213,8 @@ class Estimator:
         features = self.network.features(maps)  # the same for both: most of the time goes there
         months = {}
         for sex in ("M", "F"):
-            index = torch.full((len(maps),), SEX_INPUTS.index(sex), device=self.device)
-            logits = self.network.answers(features, index).mean(dim=0, keepdim=True)
+            answers = self.network.answers(features, self._index(features, sex))
+            logits = answers.mean(dim=0, keepdim=True)
             months[sex] = expected_months(logits)[0].item()
         return months
 

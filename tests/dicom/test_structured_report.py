@@ -385,6 +385,14 @@ def test_the_comments_are_the_answer_in_words_and_the_marking() -> None:
     ]
 
 
+def test_what_was_done_to_the_image_is_a_comment() -> None:
+    report = a_report(finding=a_finding(inverted=True, turned_deg=180))
+    assert texts(report, v.COMMENT)[1:-1] == [
+        "Image: black and white were turned round",
+        "Image: turned by 180 degrees counter-clockwise",
+    ]
+
+
 @pytest.mark.parametrize(("laterality", "code"), [("L", "7771000"), ("R", "24028007")])
 def test_the_hand_has_its_side(laterality: str, code: str) -> None:
     report = a_report(finding=a_finding(laterality=laterality))  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def test_the_shipped_weights_say_the_same_of_radiographs(shared_data: Path) -> N
 
 
 def test_a_batch_says_what_the_estimator_says(tiny_weights: Path) -> None:
-    estimator = Estimator(tiny_weights, "cpu")
+    estimator = Estimator(tiny_weights, "cpu", gate=None)
     pictures = [draw_picture(months, seed=months) for months in (30, 90, 150, 200, 220)]
     inputs = torch.from_numpy(np.stack([to_input(picture, 32) for picture in pictures]))
     sex = torch.tensor([0, 1, 2, 1, 0])

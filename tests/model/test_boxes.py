@@ -110,7 +110,7 @@ def test_no_picture_is_an_error() -> None:
 
 
 def test_each_picture_is_measured_with_its_sex(tiny_weights: Path, tiny_data: Path) -> None:
-    estimator = Estimator(tiny_weights, "cpu")
+    estimator = Estimator(tiny_weights, "cpu", gate=None)
     boxes = {"3": [Box(0, 0, 0.5, 1)], "4": [Box(0, 0, 1, 1)]}
     found = list(measure_heatmaps(estimator, tiny_data, boxes, {"3": "F"}))
     assert [round(o.boxes_share_of_frame, 2) for o in found] == [0.5, 1.0]

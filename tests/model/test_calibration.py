@@ -17,6 +17,7 @@ from models.tjnet.calibration_worth import cross_validate, fit_calibration
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
 from models.tjnet.line import Line, fit_line
+from models.tjnet.weights import load_weights
 from tests.model.conftest import TRAIN_COUNT, VAL_COUNT
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def site_labels(
 ) -> Path:
     """Return labels of a reader who reads all girls 10 and all boys 20 months older."""
     path = tmp_path_factory.mktemp("site") / "labels.csv"
-    estimator = Estimator(learnt_weights, "cpu")
+    estimator = Estimator(learnt_weights, "cpu", gate=None)
     noise = np.random.default_rng(0).normal(0, 3, COUNT)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -212,7 +213,7 @@ def values_of(path: Path) -> dict[str, Any]:
 def test_the_command_writes_what_it_found(site: Path, learnt_weights: Path) -> None:
     values = values_of(site)
     assert values["name"] == "site"
-    assert values["weights"] == Estimator(learnt_weights, "cpu").weights.version
+    assert values["weights"] == Estimator(learnt_weights, "cpu", gate=None).weights.version
     assert values["n"] == COUNT
     assert set(values["lines"]) == {"M", "F", "unknown"}
     measured = values["measured"]
@@ -243,8 +244,8 @@ def test_the_command_prints_lines_and_worth(
 def test_a_calibrated_estimate_is_corrected_and_says_so(
     site: Path, learnt_weights: Path, tiny_data: Path
 ) -> None:
-    alone = Estimator(learnt_weights, "cpu")
-    calibrated = Estimator(learnt_weights, "cpu", calibration=site)
+    alone = Estimator(learnt_weights, "cpu", gate=None)
+    calibrated = Estimator(learnt_weights, "cpu", calibration=site, gate=None)
     lines, scales = values_of(site)["lines"], values_of(site)["interval"]
     picture = decode_picture(tiny_data / "3.png")
     for sex in ("M", "F", "unknown"):
@@ -273,7 +274,7 @@ def test_predict_and_evaluate_name_the_calibration(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = ["--weights", str(learnt_weights), "--device", "cpu", "--calibration", str(site)]
-    version = read_calibration(site, Estimator(learnt_weights, "cpu").weights.version).version
+    version = read_calibration(site, load_weights(learnt_weights).version).version
     picture = str(tiny_data / "1.png")
     assert main(["predict", picture, "--sex", "F", "--json", *options]) == 0
     assert json.loads(capsys.readouterr().out)["calibration"] == version
@@ -377,7 +378,7 @@ def test_a_file_that_is_no_json_object_is_refused(content: bytes, tmp_path: Path
 
 def test_an_absent_calibration_is_refused(learnt_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="No such file"):
-        Estimator(learnt_weights, "cpu", calibration=tmp_path / "absent.json")
+        Estimator(learnt_weights, "cpu", calibration=tmp_path / "absent.json", gate=None)
 
 
 def changed_labels(labels: Path, folder: Path, change: str) -> Path:

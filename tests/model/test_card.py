@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from models.cli import main
-from models.tjnet.card import KNOWN_DATA, RSNA, code_version, measure, name_data, read_run
+from models.tjnet.card import (
+    KNOWN_DATA,
+    RSNA,
+    code_version,
+    largest_softmax_sd_months,
+    measure,
+    name_data,
+    read_run,
+)
 from models.tjnet.dataset import data_hash, read_labels
 from models.tjnet.estimator import Estimator
 from models.tjnet.evaluation.measures import summarise
@@ -92,7 +100,7 @@ def test_what_is_measured_is_what_evaluate_measures(
     card: dict[str, Any], exported: Path, tiny_data: Path
 ) -> None:
     labels = read_labels(tiny_data / "labels.csv", "val")
-    estimator = Estimator(exported, "cpu")
+    estimator = Estimator(exported, "cpu", gate=None)
     for hidden, measured in (
         (False, card["measured"]),
         (True, card["measured"]["unknown_sex"]),
@@ -109,7 +117,7 @@ def test_what_is_measured_is_what_evaluate_measures(
 def test_the_intervals_on_the_card_are_cross_fitted(run_folder: Path, tiny_data: Path) -> None:
     split = load_split(tiny_data, tiny_data / "labels.csv", "val", 32)
     network = read_run(run_folder).network(torch.device("cpu"))
-    measured, spread = measure(network, split)
+    measured, spread, _ = measure(network, split)
     mean, deviation = (v.numpy() for v in expected_months(predict_split(network, split)))
     error = mean - split.months.numpy()
 
@@ -138,6 +146,19 @@ def test_the_spread_is_given_for_both_inputs(card: dict[str, Any]) -> None:
     factors = [band for spread in spreads for band in spread["bands"]]
     assert all(f["sd_factor"] > 0 and f["interval_factor"] > 0 for f in factors)
     assert factors[0]["sd_factor"] != factors[1]["sd_factor"]
+
+
+def test_the_gate_after_the_network_refuses_few_of_val(
+    run_folder: Path, tiny_data: Path, card: dict[str, Any]
+) -> None:
+    split = load_split(tiny_data, tiny_data / "labels.csv", "val", 32)
+    logits = predict_split(read_run(run_folder).network(torch.device("cpu")), split)
+    limit = card["gate"]["largest_softmax_sd_months"]
+    assert expected_months(logits)[1].max().item() <= limit
+    many = logits.repeat(50, 1)  # of 1000 images, 3 may be refused
+    many[:4, :77] = 0  # an even softmax spreads over 67 months
+    assert largest_softmax_sd_months(many) == pytest.approx(66.68, abs=0.01)
+    assert largest_softmax_sd_months(many[1:]) < 66
 
 
 def test_nothing_of_the_machine_is_on_the_card(card: dict[str, Any], tiny_data: Path) -> None:

@@ -29,6 +29,8 @@ COMMANDS = [
     "explain",
     "compare",
     "bundle",
+    "train-gate",
+    "evaluate-gate",
 ]
 KEYS = [
     "file",
@@ -40,6 +42,8 @@ KEYS = [
     "by_sex",
     "sex_seen",
     "sex_probability",
+    "inverted",
+    "turned_deg",
     "at_least",
     "calibration",
 ]
@@ -62,7 +66,9 @@ def broken(tmp_path: Path) -> Path:
 
 
 def predict(weights: Path, *words: str | Path) -> int:
-    return main(["predict", "--weights", str(weights), "--device", "cpu", *map(str, words)])
+    # The gate refuses bars, which are no hand.
+    options = ["--weights", str(weights), "--device", "cpu", "--no-gate"]
+    return main(["predict", *options, *map(str, words)])
 
 
 def objects(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -77,7 +83,7 @@ def test_predict_prints_one_object_a_line(
     found = objects(capsys)
     assert [list(one) for one in found] == [KEYS, KEYS]
     assert [one["file"] for one in found] == list(map(str, pictures))
-    expected = Estimator(tiny_weights, "cpu").estimate(decode_picture(pictures[0]), "F")
+    expected = Estimator(tiny_weights, "cpu", gate=None).estimate(decode_picture(pictures[0]), "F")
     assert found[0] == {
         "file": str(pictures[0]),
         "accepted": True,
@@ -88,6 +94,8 @@ def test_predict_prints_one_object_a_line(
         "by_sex": None,
         "sex_seen": expected.sex_seen,
         "sex_probability": expected.sex_probability,
+        "inverted": False,
+        "turned_deg": 0,
         "at_least": False,
         "calibration": None,
     }
@@ -181,6 +189,9 @@ def test_bad_words_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[s
         (["predict", "x.png", "--sex", "M", "--device", "banana"], "no device is called"),
         (["evaluate", "--data", "no", "--labels", "no.csv", "--json", "o.json"], "no.csv"),
         (["explain", "--data", "no", "--rois", "no.csv", "--json", "o.json"], "no.csv"),
+        (["train-gate", "--data", "no", "--to", "t"], "no"),
+        (["train-gate", "--data", "no", "--to", "t", "--others", "none"], "none"),
+        (["evaluate-gate", "--data", "no", "--labels", "n.csv", "--json", "o.json"], "no"),
         (["train", "--config", "no.yaml", "--data", "no"], "no.yaml"),
         (["export", "--run", "no", "--data", "no", "--name", "n", "--to", "t"], "checkpoint.pt"),
     ],
@@ -223,7 +234,7 @@ def test_evaluate_writes_the_contracts_keys(
 ) -> None:
     out = tmp_path / "deep" / "out.json"
     words = ["evaluate", "--data", str(tiny_data), "--labels", str(tiny_data / "labels.csv")]
-    words += ["--json", str(out), "--weights", str(tiny_weights), "--device", "cpu"]
+    words += ["--json", str(out), "--weights", str(tiny_weights), "--device", "cpu", "--no-gate"]
     assert main([*words, "--split", "val"]) == 0
     summary = json.loads(out.read_text(encoding="utf-8"))
     assert summary["n"] == 20
@@ -258,7 +269,9 @@ def test_predict_averages_views(
     picture = tiny_data / "1.png"
     assert predict(tiny_weights, picture, "--sex", "F", "--json", "--views", "10") == 0
     (found,) = objects(capsys)
-    expected = Estimator(tiny_weights, "cpu", views=10).estimate(decode_picture(picture), "F")
+    expected = Estimator(tiny_weights, "cpu", views=10, gate=None).estimate(
+        decode_picture(picture), "F"
+    )
     assert found["bone_age_months"] == expected.bone_age_months
 
 
@@ -284,7 +297,13 @@ def test_explain_writes_the_contracts_keys(
         rows = [("id", "roi", "x0", "y0", "x1", "y1"), *((n, "DIP", 0, 0, 0.5, 1) for n in "1234")]
         csv.writer(file).writerows(rows)
     words = ["explain", "--data", str(tiny_data), "--rois", str(rois), "--json", str(out)]
-    words += ["--labels", str(tiny_data / "labels.csv"), "--weights", str(tiny_weights)]
+    words += [
+        "--labels",
+        str(tiny_data / "labels.csv"),
+        "--weights",
+        str(tiny_weights),
+        "--no-gate",
+    ]
     assert main(words) == 0
     summary = json.loads(out.read_text(encoding="utf-8"))
     assert summary["n"] == 4

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from models.gate.look import Gate
+from models.phantom import draw_phantom
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator, UnusablePictureError, choose_device
 from models.tjnet.network import SEX_INPUTS, expected_months
@@ -26,12 +28,12 @@ PICTURE = draw_picture(100, seed=5)
 @pytest.fixture(scope="module")
 def estimator(tiny_weights: Path) -> Estimator:
     """Return a small random network behind the door."""
-    return Estimator(tiny_weights, "cpu")
+    return Estimator(tiny_weights, "cpu", gate=None)
 
 
 def test_the_same_picture_has_the_same_answer(estimator: Estimator, tiny_weights: Path) -> None:
     first, again = estimator.estimate(PICTURE, "F"), estimator.estimate(PICTURE, "F")
-    elsewhere = Estimator(tiny_weights, "cpu").estimate(PICTURE.copy(), "F")
+    elsewhere = Estimator(tiny_weights, "cpu", gate=None).estimate(PICTURE.copy(), "F")
     for other in (again, elsewhere):
         assert other.bone_age_months == first.bone_age_months
         assert other.interval_months == first.interval_months
@@ -42,7 +44,7 @@ def test_the_same_picture_has_the_same_answer(estimator: Estimator, tiny_weights
 def test_with_mirrored_views_the_mirror_image_has_the_same_age(
     tiny_weights: Path, views: int
 ) -> None:
-    estimator = Estimator(tiny_weights, "cpu", views=views)
+    estimator = Estimator(tiny_weights, "cpu", views=views, gate=None)
     mirrored = estimator.estimate(PICTURE[:, ::-1], "M").bone_age_months
     assert mirrored == pytest.approx(estimator.estimate(PICTURE, "M").bone_age_months, abs=1e-3)
 
@@ -61,7 +63,7 @@ def test_more_views_are_averaged_and_leave_the_heatmap(
     estimator: Estimator, tiny_weights: Path
 ) -> None:
     alone = estimator.estimate(PICTURE, "M")
-    both = Estimator(tiny_weights, "cpu", views=2).estimate(PICTURE, "M")
+    both = Estimator(tiny_weights, "cpu", views=2, gate=None).estimate(PICTURE, "M")
     mirrored = estimator.estimate(PICTURE[:, ::-1], "M")
     low, high = sorted([alone.bone_age_months, mirrored.bone_age_months])
     assert low < both.bone_age_months < high
@@ -70,7 +72,7 @@ def test_more_views_are_averaged_and_leave_the_heatmap(
 
 def test_another_number_of_views_is_refused(tiny_weights: Path) -> None:
     with pytest.raises(ValueError, match="views must be one of 1, 2, 10, not 3"):
-        Estimator(tiny_weights, "cpu", views=3)
+        Estimator(tiny_weights, "cpu", views=3, gate=None)
 
 
 def test_a_known_sex_is_answered_alone(estimator: Estimator) -> None:
@@ -106,7 +108,7 @@ def test_the_interval_stays_within_the_scale(tiny_weights: Path, tmp_path: Path)
     card = json.loads(tiny_weights.with_suffix(".json").read_text(encoding="utf-8"))
     card["spread"] = {**one_band(1.0, 100.0), "unknown_sex": one_band(1.0, 100.0)}
     wide.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
-    assert Estimator(wide, "cpu").estimate(PICTURE, "F").interval_months == (0.0, 228.0)
+    assert Estimator(wide, "cpu", gate=None).estimate(PICTURE, "F").interval_months == (0.0, 228.0)
 
 
 def test_the_sex_seen_does_not_depend_on_the_recorded_one(estimator: Estimator) -> None:
@@ -121,7 +123,9 @@ def test_the_sex_seen_does_not_depend_on_the_recorded_one(estimator: Estimator) 
 def test_the_heatmap_is_on_its_blocks_grid_between_0_and_1(
     tiny_weights: Path, method: str, side: int
 ) -> None:
-    heatmap = Estimator(tiny_weights, "cpu", heatmap=method).estimate(PICTURE, "F").heatmap
+    heatmap = (
+        Estimator(tiny_weights, "cpu", heatmap=method, gate=None).estimate(PICTURE, "F").heatmap
+    )
     assert heatmap.shape == (side, side)
     assert heatmap.dtype == np.float32
     assert heatmap.min() >= 0
@@ -133,7 +137,7 @@ def test_the_heatmap_is_on_its_blocks_grid_between_0_and_1(
 def test_without_the_heatmap_the_answer_is_the_same(
     tiny_weights: Path, sex: str, views: int
 ) -> None:
-    estimator = Estimator(tiny_weights, "cpu", views=views)
+    estimator = Estimator(tiny_weights, "cpu", views=views, gate=None)
     whole, _ = estimator.assess(PICTURE, sex)
     fast, _ = estimator.assess(PICTURE, sex, explain=False)
     assert fast.heatmap.shape == (0, 0)
@@ -151,7 +155,7 @@ def test_the_softmax_comes_with_the_answer(estimator: Estimator) -> None:
 
 
 def test_the_finer_heatmap_leaves_the_estimate(estimator: Estimator, tiny_weights: Path) -> None:
-    coarse = Estimator(tiny_weights, "cpu", heatmap="gradcam").estimate(PICTURE, "F")
+    coarse = Estimator(tiny_weights, "cpu", heatmap="gradcam", gate=None).estimate(PICTURE, "F")
     fine = estimator.estimate(PICTURE, "F")
     assert fine.heatmap.shape != coarse.heatmap.shape
     assert fine.bone_age_months == coarse.bone_age_months
@@ -159,7 +163,7 @@ def test_the_finer_heatmap_leaves_the_estimate(estimator: Estimator, tiny_weight
 
 def test_another_method_for_the_heatmap_is_refused(tiny_weights: Path) -> None:
     with pytest.raises(ValueError, match="one of gradcam, fine, not 'guess'"):
-        Estimator(tiny_weights, "cpu", heatmap="guess")
+        Estimator(tiny_weights, "cpu", heatmap="guess", gate=None)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +182,53 @@ def test_a_picture_that_can_carry_no_estimate_is_refused(
     measured, refusal = estimator.assess(picture, "F")
     assert refusal is not None
     assert 0 <= measured.bone_age_months <= 228
+
+
+def test_a_turned_and_inverted_hand_is_righted_and_has_the_same_answer(
+    tiny_weights: Path,
+) -> None:
+    estimator = Estimator(tiny_weights, "cpu", gate=None)
+    upright = draw_phantom("F", 126, height_px=512, width_px=384)
+    first = estimator.estimate(upright, "F")
+    assert (first.turned_deg, first.inverted) == (0, False)
+    for turned_deg in (90, 180, 270):
+        given = np.rot90(upright, -turned_deg // 90)
+        for inverted in (False, True):
+            again = estimator.estimate(4095 - given if inverted else given, "F")
+            assert (again.turned_deg, again.inverted) == (turned_deg, inverted)
+            assert again.bone_age_months == pytest.approx(first.bone_age_months, abs=0.2)
+            laid_back = np.rot90(first.heatmap, -turned_deg // 90)
+            assert np.allclose(again.heatmap, laid_back, atol=0.05)
+
+
+def test_the_shipped_gate_looks_unless_told_otherwise(tiny_weights: Path) -> None:
+    gated = Estimator(tiny_weights, "cpu", gate=None)
+    assert isinstance(gated.gate, Gate)
+    assert Estimator(tiny_weights, "cpu", gate=gated.gate).gate is gated.gate
+    noise = np.random.default_rng(0).random((200, 200))
+    with pytest.raises(UnusablePictureError, match="no hand"):
+        gated.estimate(noise, "F")
+    measured, refusal = gated.assess(noise, "F")
+    assert refusal == "the image shows no hand"
+    assert 0 <= measured.bone_age_months <= 228
+    assert Estimator(tiny_weights, "cpu", gate=None).estimate(noise, "F").turned_deg == 0
+
+
+def test_an_answer_that_spreads_too_widely_is_refused(tiny_weights: Path, tmp_path: Path) -> None:
+    sure = Estimator(tiny_weights, "cpu", gate=None).estimate(PICTURE, "F")
+    softmax_sd_months = sure.sd_months / 0.5  # the card's sd_factor
+    for limit, is_refused in ((softmax_sd_months * 0.99, True), (softmax_sd_months * 1.01, False)):
+        path = tmp_path / "limited.safetensors"
+        shutil.copy(tiny_weights, path)
+        card = json.loads(tiny_weights.with_suffix(".json").read_text(encoding="utf-8"))
+        card["gate"] = {"largest_softmax_sd_months": limit}
+        path.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
+        measured, refusal = Estimator(path, "cpu", gate=None).assess(PICTURE, "F")
+        assert measured.bone_age_months == sure.bone_age_months
+        assert (refusal is not None) == is_refused
+        if is_refused:
+            spread = f"spread over {softmax_sd_months:.0f} months"
+            assert refusal == f"the network cannot tell: its answers {spread}"
 
 
 def test_what_is_no_picture_is_an_error(estimator: Estimator) -> None:
@@ -214,16 +265,17 @@ def test_weights_without_a_spread_are_refused(
     spread: object, tiny_weights: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(WeightsError, match="no spread"):
-        Estimator(with_spread(spread, tiny_weights, tmp_path), "cpu")
+        Estimator(with_spread(spread, tiny_weights, tmp_path), "cpu", gate=None)
 
 
 def test_the_interval_is_that_of_the_estimates_band(tiny_weights: Path, tmp_path: Path) -> None:
-    alone = Estimator(tiny_weights, "cpu").estimate(PICTURE, "F")
+    alone = Estimator(tiny_weights, "cpu", gate=None).estimate(PICTURE, "F")
     months, softmax_sd = alone.bone_age_months, alone.sd_months / 0.5
     young = Band(0.0, months, months - 6, 100, 1.0, 0.2)
     old = Band(months, 228.0, months + 2, 100, 2.0, 0.4)
     spread = {**Spread((young, old)).to_dict(), "unknown_sex": one_band(1.0, 1.0)}
-    estimate = Estimator(with_spread(spread, tiny_weights, tmp_path), "cpu").estimate(PICTURE, "F")
+    weights = with_spread(spread, tiny_weights, tmp_path)
+    estimate = Estimator(weights, "cpu", gate=None).estimate(PICTURE, "F")
     # Three quarters of the way from the one centre to the other.
     assert estimate.sd_months == pytest.approx(1.75 * softmax_sd)
     low, high = estimate.interval_months

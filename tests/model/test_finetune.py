@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from models.cli import main
-from models.tjnet.estimator import Estimator
 from models.tjnet.train import (
     EpochResult,
     Split,
@@ -225,7 +224,7 @@ def test_the_weights_can_be_used_and_their_frozen_blocks_are_the_old(
 def test_a_calibration_of_the_old_weights_does_not_fit_the_new(
     finetuned: Path, learnt_weights: Path
 ) -> None:
-    versions = {Estimator(path, "cpu").weights.version for path in (finetuned, learnt_weights)}
+    versions = {load_weights(path).version for path in (finetuned, learnt_weights)}
     assert len(versions) == 2
 
 

@@ -40,7 +40,7 @@ def test_a_sample_is_fixed_whatever_the_order() -> None:
 def test_every_transform_goes_through_the_nodes_own_door(
     tiny_weights: Path, tiny_data: Path
 ) -> None:
-    estimator = Estimator(tiny_weights, "cpu")
+    estimator = Estimator(tiny_weights, "cpu", gate=None)
     labels = sample_labels(read_labels(tiny_data / "labels.csv", "val"), 2)
     stressed = list(stress_pictures(estimator, tiny_data, labels))
     assert sorted(s.plain.label.id for s in stressed) == sorted(label.id for label in labels)
@@ -93,7 +93,7 @@ def test_views_are_compared_on_the_same_pictures_and_one_thread(
     tiny_weights: Path, tiny_data: Path
 ) -> None:
     threads = torch.get_num_threads()
-    estimators = [Estimator(tiny_weights, "cpu", views=views) for views in (1, 2)]
+    estimators = [Estimator(tiny_weights, "cpu", views=views, gate=None) for views in (1, 2)]
     labels = read_labels(tiny_data / "labels.csv", "val")[:3]
     compared = []
     for one in compare_views(estimators, tiny_data, labels):

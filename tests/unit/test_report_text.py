@@ -48,6 +48,16 @@ Research use only. Not for clinical diagnosis.
     )
 
 
+def test_what_was_done_to_the_image_stands_first_and_is_flagged() -> None:
+    changes: dict[str, object] = {"inverted": True, "turned_deg": 270}
+    lines = report_lines(a_finding(**changes))[:2]  # type: ignore[arg-type]
+
+    assert [line.label for line in lines] == ["Image", "Image"]
+    assert all(line.is_flag for line in lines)
+    assert lines[0].text == "black and white were turned round"
+    assert line("Image", turned_deg=90) == "turned by 90 degrees counter-clockwise (!)"
+
+
 def test_an_age_is_counted_in_completed_months() -> None:
     assert line("Chronological age", age_months=119.97) == "9 y 11 m (119 months)"
 
