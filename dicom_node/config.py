@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
 import yaml
@@ -222,6 +222,8 @@ class InferenceSection(_Section):
         ``default``, a shipped name, or the path of a safetensors file.
     calibration : str or None
         Path of a site's correction, made by ``python -m models calibrate`` for these weights.
+    views : int
+        Views of each picture that are averaged: 1, 2 or 10.
     workers : int
         Assessing processes.
     threads : int
@@ -231,6 +233,7 @@ class InferenceSection(_Section):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")
     weights: str = "default"
     calibration: str | None = None
+    views: Literal[1, 2, 10] = 1
     workers: int = Field(default=1, ge=0)
     threads: int = Field(default=1, ge=0)
 

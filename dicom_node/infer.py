@@ -35,7 +35,12 @@ def load_estimator(section: InferenceSection) -> Estimator:
     if section.threads:
         torch.set_num_threads(section.threads)
     try:
-        return Estimator(section.weights, section.device, calibration=section.calibration)
+        return Estimator(
+            section.weights,
+            section.device,
+            views=section.views,
+            calibration=section.calibration,
+        )
     except WeightsError as error:
         msg = f"inference.weights: {error}"
         raise ConfigError(msg) from error

@@ -98,7 +98,7 @@ def report_lines(finding: Finding) -> list[ReportLine]:
         *_bone_age_lines(finding.estimate),
         *_growth_lines(finding),
         *_sex_lines(finding.estimate),
-        ReportLine("Method", "Greulich-Pyle, TJ-Net"),
+        ReportLine("Method", _method(finding.estimate)),
         ReportLine("Weights", finding.estimate.weights_version),
         *_calibration_lines(finding.estimate),
     ]
@@ -110,6 +110,12 @@ def report_text(finding: Finding) -> str:
     width = max(len(line.label) for line in lines) + 2
     body = [f"{line.label:<{width}}{line.text}{'  (!)' if line.is_flag else ''}" for line in lines]
     return "\n".join([title(finding), headline(finding), *body, RESEARCH_USE]) + "\n"
+
+
+def _method(estimate: Estimate) -> str:
+    """Return the method, with the views where it averaged more than one."""
+    method = "Greulich-Pyle, TJ-Net"
+    return method if estimate.views == 1 else f"{method}, mean of {estimate.views} views"
 
 
 def _calibration_lines(estimate: Estimate) -> list[ReportLine]:

@@ -228,5 +228,6 @@ def as_values(finding: Finding) -> dict[str, Any]:
         "brush_sd_months": growth.sd_months if growth else None,
         "weights_version": estimate.weights_version,
         "calibration": estimate.calibration,
+        "views": estimate.views,
         "report": report_text(finding),
     }

@@ -272,6 +272,7 @@ def _algorithm(finding: Finding, identity: ResultIdentity) -> AlgorithmIdentific
         parameters=[
             f"weights: {identity.weights_version}",
             *([] if calibration is None else [f"calibration: {calibration}"]),
+            *([] if finding.estimate.views == 1 else [f"views: {finding.estimate.views}"]),
             f"sex given to the network: {finding.estimate.sex}",
             "interval: 90 %",
             f"z-score: {v.Z_CONVENTION.meaning}",

@@ -45,6 +45,8 @@ class Estimate:
         The heatmap lies over the picture as it came.
     calibration : str or None
         Name and hash of the linear correction that the bone age and its interval went through.
+    views : int
+        Of the picture, averaged: 1, or more for test-time augmentation.
     age_probability : ndarray of float32 or None
         (77,) the softmax over the age classes, class k being 3k months, before any correction.
     """
@@ -62,4 +64,5 @@ class Estimate:
     inverted: bool = False
     turned_deg: int = 0
     calibration: str | None = None
+    views: int = 1
     age_probability: npt.NDArray[np.float32] | None = None

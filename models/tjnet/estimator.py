@@ -255,6 +255,7 @@ class Estimator:
             sex_accuracy=self.weights.card.get("measured", {}).get("sex_accuracy"),
             heatmap=heatmap,
             weights_version=self.weights.version,
+            views=self.views,
             age_probability=logits[0, :AGE_CLASSES].float().softmax(dim=0).cpu().numpy(),
         )
         return estimate if self.calibration is None else self.calibration.apply(estimate, half)

@@ -210,9 +210,9 @@ def test_a_calibration_changes_the_device_uid_and_only_if_there_is_one() -> None
     assert len({device_uid("a", "1", c) for c in (None, "ward-1", "ward-2")}) == 3
 
 
-def test_a_calibration_is_a_parameter_of_the_algorithm_and_part_of_the_software() -> None:
+def test_calibration_and_views_are_parameters_and_the_calibration_is_software() -> None:
     calibration = "ward-0123456789ab"
-    finding = a_finding(calibration=calibration)
+    finding = a_finding(calibration=calibration, views=2)
     identity = an_identity(calibration=calibration)
 
     report = build_structured_report(a_source(), finding, identity)
@@ -223,7 +223,8 @@ def test_a_calibration_is_a_parameter_of_the_algorithm_and_part_of_the_software(
         for one in (report, plain)
     )
     assert f"calibration: {calibration}" in texts
-    assert not any("calibration" in text for text in plain_texts)
+    assert "views: 2" in texts
+    assert not any("calibration" in text or "views" in text for text in plain_texts)
     (*_, algorithm) = report.ContributingEquipmentSequence
     assert algorithm.SoftwareVersions == ["0.1.0", WEIGHTS, calibration]
     assert report.SoftwareVersions == algorithm.SoftwareVersions

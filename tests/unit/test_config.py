@@ -56,6 +56,7 @@ def test_the_defaults_of_the_contract() -> None:
         "device": "auto",
         "weights": "default",
         "calibration": None,
+        "views": 1,
         "workers": 1,
     }
     assert (config.worklist.host, config.worklist.port) == ("127.0.0.1", 8000)

@@ -58,6 +58,11 @@ def test_what_was_done_to_the_image_stands_first_and_is_flagged() -> None:
     assert line("Image", turned_deg=90) == "turned by 90 degrees counter-clockwise (!)"
 
 
+def test_views_are_named_where_more_than_one_is_averaged() -> None:
+    assert line("Method") == "Greulich-Pyle, TJ-Net"
+    assert line("Method", views=10) == "Greulich-Pyle, TJ-Net, mean of 10 views"
+
+
 def test_an_age_is_counted_in_completed_months() -> None:
     assert line("Chronological age", age_months=119.97) == "9 y 11 m (119 months)"
 
