@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
         if finished(plan.out / contender.name, contender.config(plan.config)):
             results[contender.name] = _scored(contender, plan)
         else:
-            why_not[contender.name] = reason
-            tell(f"{contender.name}: not run: {reason}")
+            why_not[contender.name] = contender.why_not or reason
+            tell(f"{contender.name}: not run: {why_not[contender.name]}")
         write()  # after each: whatever ends the command, the finished ones are kept
     return DONE
 
