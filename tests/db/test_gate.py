@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
@@ -52,7 +52,8 @@ def job_of(node: Node, job_id: int) -> JobRow:
 def test_what_an_admin_accepts_and_shows_no_hand_is_rejected_with_the_gates_reason(
     node: Node, estimator: Estimator, shared_data: Path, tmp_path: Path, name: str
 ) -> None:
-    file = shutil.copy(shared_data / "negatives" / f"{name}.dcm", tmp_path / "received.dcm")
+    file = tmp_path / "received.dcm"
+    shutil.copy(shared_data / "negatives" / f"{name}.dcm", file)
     job_id = received(node, file)
     assert intake.admit(node, job_id) == JobState.REJECTED
     with node.database.write() as session:
@@ -69,7 +70,7 @@ def test_an_inverted_image_on_its_side_is_reported_and_says_so(
     node: Node, estimator: Estimator, tmp_path: Path
 ) -> None:
     picture = draw_phantom("F", 126, height_px=1024, width_px=768) / np.float32(HIGHEST_VALUE)
-    ages = []
+    findings: list[dict[str, Any]] = []
     for given in (picture, np.ascontiguousarray(np.rot90(1 - picture, -1))):
         file = tmp_path / "received.dcm"
         dataset = wrap_radiograph(given, sex="F", age_months=126)
@@ -79,9 +80,12 @@ def test_an_inverted_image_on_its_side_is_reported_and_says_so(
         pipeline.assess(node, estimator, job_id)
         finding = job_of(node, job_id).finding
         assert finding is not None
-        ages.append(finding["bone_age_months"])
+        findings.append(finding)
+    upright, finding = findings
+    assert (upright["inverted"], upright["turned_deg"]) == (False, 0)
+    assert "turned" not in upright["report"]
     assert finding["inverted"] is True
     assert finding["turned_deg"] == 90
     assert "black and white were turned round  (!)" in finding["report"]
     assert "turned by 90 degrees counter-clockwise  (!)" in finding["report"]
-    assert ages[1] == pytest.approx(ages[0], abs=1.0)
+    assert finding["bone_age_months"] == pytest.approx(upright["bone_age_months"], abs=1.0)

@@ -295,7 +295,7 @@ def test_train_says_what_it_does_and_leaves_weights_that_predict(
     words = ["train", "--config", str(config), "--data", archive, "--out", str(out)]
     assert main([*words, "--cache", str(tmp_path / "cache"), "--device", "cpu"]) == 0
     printed = capsys.readouterr().out
-    assert "32 images to train on, 20 to validate, on cpu" in printed
+    assert "32 images to train on, 20 to validate, 32 px, on cpu" in printed
     assert "epoch 1/1 7/8 loss " in printed
     assert "epoch 1 done in " in printed
     picture = tiny_data / "1.png"
