@@ -152,8 +152,7 @@ def test_the_same_seed_trains_the_same_gate_and_it_goes_on(sources: Sources) -> 
     further = train_gate(SMALL, sources, lambda step, _: told.append(step), first)
     assert told == [1, 2, 3, 1, 2]
     assert all(torch.equal(kept[name], t) for name, t in first.state_dict().items())
-    moved = further.state_dict()
-    assert not all(torch.equal(kept[name], moved[name]) for name in kept)
+    assert not torch.equal(further.state_dict()["head.2.weight"], kept["head.2.weight"])
 
 
 def test_one_hand_is_too_few(hands: Tensor) -> None:
