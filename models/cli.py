@@ -254,8 +254,8 @@ def _add_train_gate(commands: Commands) -> None:
     parser.add_argument(
         "--rare", type=Path, nargs="+", default=[], help="the same, few of a kind: all held out"
     )
-    parser.add_argument("--steps", type=int, default=1400, help="without what is held out (1400)")
-    parser.add_argument("--more-steps", type=int, default=300, help="then with everything (300)")
+    parser.add_argument("--steps", type=int, default=3000, help="without what is held out (3000)")
+    parser.add_argument("--more-steps", type=int, default=500, help="then with everything (500)")
     parser.add_argument("--seed", type=int, default=0, help="decides everything (0)")
     parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
     parser.add_argument("--name", default="gate", help="name of the weights (gate)")

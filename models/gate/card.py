@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from models.gate.material import Others
     from models.gate.train import GateTraining
 
-SURE_HAND, SURE_TURN, SURE_INVERTED = 0.5, 0.8, 0.5
+SURE_HAND, SURE_TURN, SURE_INVERTED = 0.5, 0.95, 0.5
+"""An upright hand that leans by 40 degrees must not be turned: that asks for the most certainty."""
+
 MOST_REFUSED_SHARE = 0.003
 """Of the val split: the threshold on the hand's probability is lowered until no more are."""
 

@@ -42,8 +42,8 @@ class GateTraining:
     """
 
     network: GateConfig = field(default_factory=GateConfig)
-    steps: int = 1400
-    more_steps: int = 300
+    steps: int = 3000
+    more_steps: int = 500
     batch_size: int = 96
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
