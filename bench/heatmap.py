@@ -33,6 +33,10 @@ def variants(network: TJNet, x: Tensor) -> dict[str, Callable[[], object]]:
     sex = torch.tensor([1])
 
     @torch.no_grad()
+    def early() -> Tensor:
+        return network.early(x)
+
+    @torch.no_grad()
     def maps() -> Tensor:
         return network.maps(x)
 
@@ -43,7 +47,7 @@ def variants(network: TJNet, x: Tensor) -> dict[str, Callable[[], object]]:
     return {
         "estimate": forward,
         "estimate and gradcam": lambda: gradcam(network, maps(), sex),
-        "estimate and fine": lambda: (forward(), fine(network, x, sex)),
+        "estimate and fine": lambda: fine(network, early(), sex),
     }
 
 

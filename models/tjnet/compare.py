@@ -171,8 +171,9 @@ def _shares(network: TJNet, boxed: Sequence[Boxed]) -> dict[str, Any]:
         x = picture.levels[None, None].to(device).float() / 255.0
         sex = torch.tensor([SEX_INPUTS.index(picture.sex)], device=device)
         with torch.no_grad():
-            maps = network.maps(x)
-        heats = {"gradcam": gradcam(network, maps, sex)[1], "fine": fine(network, x, sex)}
+            early = network.early(x)
+            maps = network.late(early)
+        heats = {"gradcam": gradcam(network, maps, sex)[1], "fine": fine(network, early, sex)[1]}
         rows, columns = picture.levels.shape
         for method, heat in heats.items():
             found[method].append(overlap(as_picture(heat[0]), picture.boxes, (rows, columns)))

@@ -185,32 +185,29 @@ class Estimator:
         """
         pixels = torch.from_numpy(levels)[None, None].to(self.device).float() / 255.0
         with torch.no_grad():
-            maps = self.network.maps(view(pixels, self.views))
-        first = maps[:1]
-        logits, heatmap = (
-            self._explained(first, pixels, recorded)
-            if explain
-            else (self._logits(first, recorded), NO_HEATMAP)
-        )
+            early = self.network.early(view(pixels, self.views))
+        logits, heatmap = self._explained(early[:1], recorded, explain=explain)
         with torch.no_grad():
             if self.views > 1:
-                others = self._logits(maps[1:], recorded)
+                others = self._logits(early[1:], recorded)
                 logits = torch.cat([logits, others]).mean(dim=0, keepdim=True)
-            by_sex = None if recorded != "unknown" else self._by_sex(maps)
+            by_sex = None if recorded != "unknown" else self._by_sex(early)
         softmax_sd_months = expected_months(logits)[1].item()
         return self._as_estimate(logits, recorded, by_sex, heatmap), softmax_sd_months
 
-    def _logits(self, maps: Tensor, sex: str) -> Tensor:
-        """Return (B, 79) logits from block 4's maps."""
-        return self.network.heads(maps, self._index(maps, sex))
+    @torch.no_grad()
+    def _logits(self, early: Tensor, sex: str) -> Tensor:
+        """Return (B, 79) logits from block 2's maps."""
+        return self.network.heads(self.network.late(early), self._index(early, sex))
 
     def _index(self, batch: Tensor, sex: str) -> Tensor:
         """Return (B,) the index of a recorded sex for each of a batch."""
         return torch.full((len(batch),), SEX_INPUTS.index(sex), device=self.device)
 
-    def _by_sex(self, maps: Tensor) -> dict[str, float]:
+    def _by_sex(self, early: Tensor) -> dict[str, float]:
         """Return the bone age under each recorded sex."""
-        features = self.network.features(maps)  # the same for both: most of the time goes there
+        # The features are the same for both: most of the time goes there.
+        features = self.network.features(self.network.late(early))
         months = {}
         for sex in ("M", "F"):
             answers = self.network.answers(features, self._index(features, sex))
@@ -219,16 +216,18 @@ class Estimator:
         return months
 
     def _explained(
-        self, maps: Tensor, pixels: Tensor, sex: str
+        self, early: Tensor, sex: str, *, explain: bool
     ) -> tuple[Tensor, npt.NDArray[np.float32]]:
-        """Return the logits and the heatmap of one picture from block 4's maps and its pixels."""
-        index = self._index(maps, sex)
+        """Return the logits of one picture from block 2's maps, and its heatmap if asked for."""
+        if not explain:
+            return self._logits(early, sex), NO_HEATMAP
+        index = self._index(early, sex)
         if self.method == "gradcam":
+            with torch.no_grad():
+                maps = self.network.late(early)
             logits, heat = gradcam(self.network, maps, index)
         else:
-            with torch.no_grad():
-                logits = self.network.heads(maps, index)
-            heat = fine(self.network, pixels, index)
+            logits, heat = fine(self.network, early, index)
         return logits, as_picture(heat[0])
 
     def _as_estimate(

@@ -69,36 +69,36 @@ def gradcam(network: TJNet, maps: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
     return logits.detach(), _weighted(gradient, maps.detach())
 
 
-def fine(network: TJNet, x: Tensor, sex: Tensor) -> Tensor:
-    """Return Grad-CAM at block 4 times LayerCAM at block 2, both of the expectation.
+def fine(network: TJNet, early: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the logits, and Grad-CAM at block 4 times LayerCAM at block 2 of the expectation.
 
     Parameters
     ----------
     network : TJNet
         In evaluation mode.
-    x : Tensor
-        (B, 1, S, S) in [0, 1].
+    early : Tensor
+        (B, C2, S/8, S/8) output of block 2, e.g. ``network.early(x)``.
     sex : Tensor
         (B,) indices of the recorded sex.
 
     Returns
     -------
-    Tensor
+    logits : Tensor
+        (B, 79).
+    heat : Tensor
         (B, S/8, S/8), not negative, not scaled.
     """
-    with torch.no_grad():
-        early = network.block2(network.block1(x))
     early = early.detach().requires_grad_()
     with torch.enable_grad():
-        late = network.block4(network.block3(early))
-        months = expected_months(network.heads(late, sex))[0].sum()
+        late = network.late(early)
+        logits = network.heads(late, sex)
+        months = expected_months(logits)[0].sum()
     of_late, of_early = torch.autograd.grad(months, (late, early))
     coarse = _weighted(of_late, late.detach())
     structures = (torch.relu(of_early) * early.detach()).sum(dim=1)
     size = structures.shape[-2:]
     upsampled = F.interpolate(coarse[:, None], size, mode="bilinear", align_corners=False)[:, 0]
-    product: Tensor = upsampled * structures
-    return product
+    return logits.detach(), upsampled * structures
 
 
 def _weighted(gradient: Tensor, maps: Tensor) -> Tensor:

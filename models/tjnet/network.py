@@ -244,7 +244,16 @@ class TJNet(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """Return block 4's feature maps, (B, C4, S/16, S/16): where the heatmap is taken."""
-        out: Tensor = self.block4(self.block3(self.block2(self.block1(x))))
+        return self.late(self.early(x))
+
+    def early(self, x: Tensor) -> Tensor:
+        """Return block 2's feature maps, (B, C2, S/8, S/8)."""
+        out: Tensor = self.block2(self.block1(x))
+        return out
+
+    def late(self, early: Tensor) -> Tensor:
+        """Return block 4's feature maps from those of block 2."""
+        out: Tensor = self.block4(self.block3(early))
         return out
 
     def features(self, maps: Tensor) -> Tensor:

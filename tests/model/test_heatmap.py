@@ -69,13 +69,15 @@ def _mean_months(network: TJNet, maps: torch.Tensor) -> torch.Tensor:
 def test_pictures_of_a_batch_do_not_mix(network: TJNet, pictures: torch.Tensor) -> None:
     maps = network.maps(pictures)
     logits, heats = gradcam(network, maps, SEX)
-    fines = fine(network, pictures, SEX)
+    early = network.early(pictures)
+    fine_logits, fines = fine(network, early, SEX)
+    assert torch.allclose(fine_logits, logits, atol=1e-4)
     for row in range(len(pictures)):
         one = slice(row, row + 1)
         alone = gradcam(network, maps[one], SEX[one])
         assert torch.allclose(logits[one], alone[0], atol=1e-4)
         assert torch.allclose(heats[one], alone[1], rtol=1e-3, atol=1e-6)
-        assert torch.allclose(fines[one], fine(network, pictures[one], SEX[one]), rtol=1e-3)
+        assert torch.allclose(fines[one], fine(network, early[one], SEX[one])[1], rtol=1e-3)
 
 
 def test_the_finer_one_is_block_4s_times_that_of_block_2(
@@ -87,7 +89,7 @@ def test_the_finer_one_is_block_4s_times_that_of_block_2(
     assert early.grad is not None
     structures = (early.grad.clamp(min=0) * early.detach()).sum(dim=1)
     upsampled = nn.Upsample(size=(4, 4), mode="bilinear")(coarse[:, None])[:, 0]
-    found = fine(network, pictures, SEX)
+    _, found = fine(network, network.early(pictures), SEX)
     assert found.shape == (3, 4, 4)
     assert torch.allclose(found, upsampled * structures, rtol=1e-4, atol=1e-7)
     assert found.amax() > 0
@@ -104,7 +106,8 @@ def test_the_heatmaps_follow_the_weights(network: TJNet, pictures: torch.Tensor)
             nn.init.normal_(layer.weight, std=0.3)
     maps = network.maps(pictures)
     pairs = (gradcam(network, maps, SEX)[1], gradcam(other, maps, SEX)[1])
-    fines = (fine(network, pictures, SEX), fine(other, pictures, SEX))
+    early = network.early(pictures)
+    fines = (fine(network, early, SEX)[1], fine(other, early, SEX)[1])
     for one, two in (pairs, fines):
         assert not np.allclose(as_picture(one[0]), as_picture(two[0]), atol=0.05)
 
@@ -112,7 +115,7 @@ def test_the_heatmaps_follow_the_weights(network: TJNet, pictures: torch.Tensor)
 def test_parameters_gather_no_gradient(network: TJNet, pictures: torch.Tensor) -> None:
     network.zero_grad()
     gradcam(network, network.maps(pictures), SEX)
-    fine(network, pictures, SEX)
+    fine(network, network.early(pictures), SEX)
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
