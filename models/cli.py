@@ -122,6 +122,7 @@ def _add_export(commands: Commands) -> None:
     _add_source(parser)
     parser.add_argument("--name", required=True, help="name of the weights")
     parser.add_argument("--to", type=Path, required=True, help="folder for NAME.safetensors, .json")
+    parser.add_argument("--note", help="what the card is to say of the run besides")
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:

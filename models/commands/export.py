@@ -13,4 +13,6 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Make weights and card from a run's folder."""
-    return write_weights(args.run, Source.of(args), args.name, args.to, choose_device(args.device))
+    more = {"note": args.note} if args.note else {}
+    device = choose_device(args.device)
+    return write_weights(args.run, Source.of(args), args.name, args.to, device, more=more)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     torch.backends.cudnn.benchmark = True  # every batch has the form of the one before
     progress = Progress()
     device, source = choose_device(args.device), Source.of(args)
-    start = load_weights(args.start).network.state_dict() if args.start else None
+    start = load_weights(args.start) if args.start else None
 
     def load(size_px: int) -> tuple[Split, Split]:
         splits = source.split("train", size_px, device), source.split("val", size_px, device)
@@ -41,13 +41,14 @@ def run(args: argparse.Namespace) -> int:
         load,
         out,
         resume=args.resume,
-        variant=Variant(start=start, compiled=args.compile),
+        variant=Variant(start.network.state_dict() if start else None, compiled=args.compile),
         on_step=progress.advance,
     )
     for step in steps:
         show(step, progress)
     name = args.name or f"tjnet-{args.config.stem}"
-    return write_weights(out, source, name, out, device)
+    more = {"started_from": {"weights": start.version, "sha256": start.sha256}} if start else {}
+    return write_weights(out, source, name, out, device, more=more)
 
 
 def show(step: EpochResult | str, progress: Progress) -> None:

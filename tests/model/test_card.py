@@ -56,6 +56,7 @@ def exported(run_folder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPat
     to = tmp_path_factory.mktemp("exported")
     words = ["export", "--run", str(run_folder), "--data", str(tiny_data), "--device", "cpu"]
     words += ["--name", "half", "--to", str(to), "--cache", str(to / "cache")]
+    words += ["--note", "stopped in its second epoch"]
     assert main(words) == 0
     return to / "half.safetensors"
 
@@ -69,6 +70,7 @@ def card(exported: Path) -> dict[str, Any]:
 
 def test_an_interrupted_run_can_ship(card: dict[str, Any], run_folder: Path) -> None:
     assert card["name"] == "half"
+    assert card["note"] == "stopped in its second epoch"
     assert card["epochs_done"] == card["best_epoch"] == 1
     assert [row["epoch"] for row in card["curve"]] == [1]
     assert card["training"] == json.loads(json.dumps(read_run(run_folder).config))

@@ -17,6 +17,7 @@ from PIL import Image
 from models.cli import build_parser, main
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
+from models.tjnet.weights import load_weights
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMMANDS = [
@@ -352,6 +353,20 @@ def test_train_says_what_it_does_and_leaves_weights_that_predict(
     picture = tiny_data / "1.png"
     assert predict(out / "tjnet-short.safetensors", picture, "--sex", "M", "--json") == 0
     assert json.loads(capsys.readouterr().out)["accepted"] is True
+
+
+def test_train_starts_from_weights_and_says_so(
+    tiny_config: Path, tiny_data: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "short.yaml"
+    text = tiny_config.read_text(encoding="utf-8").replace("epochs: 2", "epochs: 1")
+    config.write_text(text, encoding="utf-8")
+    words = ["train", "--config", str(config), "--data", str(tiny_data), "--device", "cpu"]
+    words += ["--cache", str(tmp_path / "cache"), "--start", str(tiny_weights)]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    card = json.loads((tmp_path / "out" / "tjnet-short.json").read_text(encoding="utf-8"))
+    source = load_weights(tiny_weights)
+    assert card["started_from"] == {"weights": source.version, "sha256": source.sha256}
 
 
 def test_the_module_runs_as_a_program() -> None:
