@@ -33,13 +33,13 @@ def run(args: argparse.Namespace) -> int:
     config = GateTraining(steps=args.steps, more_steps=args.more_steps, seed=args.seed)
     side = config.network.input_size_px
     others = load_others(args.others, args.rare, side)
-    hands = _hands(source, "train", OVERSAMPLED * side)
+    hands = source.split("train", OVERSAMPLED * side, torch.device("cpu"))
     proof = Proof(_hands(source, "val", OVERSAMPLED * side), _hands(source, "val", side), others)
     say(
         f"{len(hands)} hands and {len(others.names)} pictures without one to learn from; "
         f"{len(proof.small)} hands and {int(others.is_held_out.sum())} others held out"
     )
-    sources = Sources.of(hands, others.large[~others.is_held_out])
+    sources = Sources.of(hands.inputs, others.large[~others.is_held_out], hands.months)
     rehearsal = train_gate(config, sources, _teller("rehearsal", config.steps))
     everything = replace(sources, others=others.large)
     trained = train_gate(config, everything, _teller("gate", config.more_steps), rehearsal)

@@ -25,6 +25,8 @@ REAL, PATCHES, TILES, FIRST_DRAWN = (0, 1, 2), 3, 4, 5
 
 DRAWINGS = (drawings.limbs, drawings.bodies, drawings.textures, drawings.fields)
 
+INFANT_MONTHS, SMALL_MONTHS, INFANT_WEIGHT = 24, 60, 6
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -38,16 +40,23 @@ class Sources:
         (M, S, S) bytes: pictures without a hand.
     extents : Extents
         Where the hands lie.
+    weight : Tensor
+        (N,) how often each hand is drawn, against 1 for a child of school age.
     """
 
     hands: Tensor
     others: Tensor
     extents: Extents
+    weight: Tensor
 
     @classmethod
-    def of(cls, hands: Tensor, others: Tensor) -> Sources:
-        """Return the sources of some frames."""
-        return cls(hands, others, find_extents(hands))
+    def of(cls, hands: Tensor, others: Tensor, months: Tensor) -> Sources:
+        """Return the sources of some frames, the hands with their bone age.
+
+        The hands of infants are few, small and often fists: without more weight they are refused.
+        """
+        young = INFANT_WEIGHT * (months < INFANT_MONTHS) + (months < SMALL_MONTHS)
+        return cls(hands, others, find_extents(hands), 1.0 + young)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,9 @@ def train_gate(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = highest_rate * _pace(step, steps)
-        rows = torch.randint(len(sources.hands), (config.batch_size,), generator=generator)
+        rows = torch.multinomial(
+            sources.weight, config.batch_size, replacement=True, generator=generator
+        )
         batch = draw_examples(sources, rows, config.network.input_size_px, generator)
         loss = loss_of(network.train()(batch.x), batch)
         optimizer.zero_grad(set_to_none=True)

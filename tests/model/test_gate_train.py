@@ -53,7 +53,8 @@ def hands() -> Tensor:
 @pytest.fixture(scope="module")
 def sources(hands: Tensor) -> Sources:
     """Return the phantoms, and no other picture."""
-    return Sources.of(hands, torch.zeros(0, 2 * SIZE_PX, 2 * SIZE_PX, dtype=torch.uint8))
+    others = torch.zeros(0, 2 * SIZE_PX, 2 * SIZE_PX, dtype=torch.uint8)
+    return Sources.of(hands, others, torch.tensor([18.0, 40.0, 60.0, 200.0]))
 
 
 def as_frames(hands: Tensor) -> Tensor:
@@ -75,6 +76,10 @@ def test_a_batch_has_every_kind_and_the_same_chance_gives_the_same_batch(sources
     assert set(first.inverted.tolist()) == {0, 1}
     assert first.x.min() == 0
     assert first.x.max() == 1
+
+
+def test_infants_are_drawn_more_often(sources: Sources) -> None:
+    assert sources.weight.tolist() == [8, 2, 1, 1]
 
 
 def test_turning_goes_counter_clockwise_and_back(hands: Tensor) -> None:
@@ -157,7 +162,7 @@ def test_the_same_seed_trains_the_same_gate_and_it_goes_on(sources: Sources) -> 
 
 def test_one_hand_is_too_few(hands: Tensor) -> None:
     with pytest.raises(ValueError, match="too few"):
-        train_gate(SMALL, Sources.of(hands[:1], hands[:0]), lambda *_: None)
+        train_gate(SMALL, Sources.of(hands[:1], hands[:0], torch.tensor([50.0])), lambda *_: None)
 
 
 def test_what_is_held_out_is_decided_by_the_name(tmp_path: Path) -> None:
