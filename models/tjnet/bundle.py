@@ -172,11 +172,19 @@ def _write_documents(card: Mapping[str, Any], to: Path) -> None:
     (to / "docs" / "README.md").write_text(text, encoding="utf-8")
     terms = f"{card['name']} was made from: {data}\nTerms: {card['terms']}\n"
     (to / "docs" / "data_license.txt").write_text(terms, encoding="utf-8")
-    licence = distribution(PROJECT).read_text("licenses/LICENSE")
-    if licence is None:
+    (to / "LICENSE").write_text(_licence(), encoding="utf-8")
+
+
+def _licence() -> str:
+    """Return the project's licence: from its checkout, else as it was installed."""
+    checkout = Path(__file__).parents[2] / "LICENSE"
+    if checkout.exists():
+        return checkout.read_text(encoding="utf-8")
+    installed = distribution(PROJECT).read_text("licenses/LICENSE")
+    if installed is None:
         msg = f"{PROJECT} is installed without its LICENSE"
         raise FileNotFoundError(msg)
-    (to / "LICENSE").write_text(licence, encoding="utf-8")
+    return installed
 
 
 def _measured(measured: Mapping[str, Any]) -> str:

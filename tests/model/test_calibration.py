@@ -200,7 +200,7 @@ def calibrate(weights: Path, data: Path, labels: Path, to: Path, *words: str) ->
     return main(
         [
             *("calibrate", "--data", str(data), "--labels", str(labels), "--to", str(to)),
-            *("--weights", str(weights), "--device", "cpu", *words),
+            *("--weights", str(weights), "--device", "cpu", "--no-gate", *words),
         ]
     )
 
@@ -274,6 +274,7 @@ def test_predict_and_evaluate_name_the_calibration(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = ["--weights", str(learnt_weights), "--device", "cpu", "--calibration", str(site)]
+    options += ["--no-gate"]
     version = read_calibration(site, load_weights(learnt_weights).version).version
     picture = str(tiny_data / "1.png")
     assert main(["predict", picture, "--sex", "F", "--json", *options]) == 0
@@ -298,6 +299,7 @@ def test_where_the_atlas_ends_predict_says_at_least(
     late = tmp_path / "late.json"
     late.write_text(json.dumps(spoilt(site, "lines", "F", "a_months", value=300)), encoding="utf-8")
     options = ["--weights", str(learnt_weights), "--device", "cpu", "--calibration", str(late)]
+    options += ["--no-gate"]
     words = ["predict", str(tiny_data / "1.png"), *options]
     assert main([*words, "--sex", "F", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -187,7 +187,7 @@ def test_a_picture_that_can_carry_no_estimate_is_refused(
 def test_a_turned_and_inverted_hand_is_righted_and_has_the_same_answer(
     tiny_weights: Path,
 ) -> None:
-    estimator = Estimator(tiny_weights, "cpu", gate=None)
+    estimator = Estimator(tiny_weights, "cpu")
     upright = draw_phantom("F", 126, height_px=512, width_px=384)
     first = estimator.estimate(upright, "F")
     assert (first.turned_deg, first.inverted) == (0, False)
@@ -202,7 +202,7 @@ def test_a_turned_and_inverted_hand_is_righted_and_has_the_same_answer(
 
 
 def test_the_shipped_gate_looks_unless_told_otherwise(tiny_weights: Path) -> None:
-    gated = Estimator(tiny_weights, "cpu", gate=None)
+    gated = Estimator(tiny_weights, "cpu")
     assert isinstance(gated.gate, Gate)
     assert Estimator(tiny_weights, "cpu", gate=gated.gate).gate is gated.gate
     noise = np.random.default_rng(0).random((200, 200))
