@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
@@ -58,6 +58,13 @@ class AugmentConfig:
     occlusion: float = 0.3
     marker: float = 0.25
     collimator: float = 0.1
+
+    def scaled(self, share: float) -> AugmentConfig:
+        """Return the same with a share of every strength; mirror images stay as frequent."""
+        strengths = {name: value * share for name, value in asdict(self).items()}
+        strengths["flip"] = self.flip
+        strengths["frame_aspect"] = self.frame_aspect**share
+        return AugmentConfig(**strengths)
 
 
 HALF = 0.5

@@ -51,10 +51,13 @@ class Stage:
         Side of the square frames.
     epochs : int
         How many.
+    augment : float
+        Share of the augmentation's strengths: the last epochs may see frames nearly as they come.
     """
 
     size_px: int
     epochs: int
+    augment: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,11 @@ class TrainConfig:
         """Return the epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
 
-    def size_px(self, epoch: int) -> int:
-        """Return the side of the frames in an epoch, counted from 0."""
+    def stage(self, epoch: int) -> Stage:
+        """Return the stage of an epoch, counted from 0."""
         for stage in self.stages:
             if epoch < stage.epochs:
-                return stage.size_px
+                return stage
             epoch -= stage.epochs
         msg = f"there are {self.epochs} epochs only"
         raise ValueError(msg)
@@ -362,7 +365,9 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, steps, config)
         rows = rows.to(self.device)
-        x = augment(split.inputs[rows, None].float() / 255.0, config.augment, generator)
+        stage = config.stage(self.step * config.epochs // steps)
+        strengths = config.augment.scaled(stage.augment)
+        x = augment(split.inputs[rows, None].float() / 255.0, strengths, generator)
         sex = split.sex[rows]
         hidden = (
             torch.rand(len(rows), generator=generator, device=self.device)
@@ -458,7 +463,7 @@ def train(  # noqa: PLR0913 - what a run consists of
         If the images do not fill one batch, the checkpoint is not of this config, or the
         variant's start is of another shape.
     """
-    train_split, val_split = load(config.size_px(0))
+    train_split, val_split = load(config.stage(0).size_px)
     per_epoch = len(train_split) // config.batch_size
     if per_epoch == 0:
         msg = f"{len(train_split)} images do not fill one batch of {config.batch_size}"
@@ -468,7 +473,7 @@ def train(  # noqa: PLR0913 - what a run consists of
     if resume:
         run.resume()
     while run.step < per_epoch * config.epochs and not _is_stale(run):
-        size_px = config.size_px(run.step // per_epoch)
+        size_px = config.stage(run.step // per_epoch).size_px
         if train_split.inputs.shape[-1] != size_px:
             train_split, val_split = load(size_px)
         began = time.monotonic()

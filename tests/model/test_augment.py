@@ -115,6 +115,15 @@ def test_rotation_is_done_in_the_frame_before_it_was_squashed() -> None:
     assert tall(stretched).sub(1).abs().max() > 0.2
 
 
+def test_a_share_of_the_strengths_is_a_weaker_change_and_none_is_none() -> None:
+    config = AugmentConfig()
+    assert config.scaled(1) == config
+    assert drawn(replace(config.scaled(0), flip=0)).equal(drawn(STILL))
+    half = config.scaled(0.5)
+    assert (half.rotation_deg, half.invert, half.flip) == (20, 0.015, 0.5)
+    assert half.frame_aspect**2 == pytest.approx(config.frame_aspect)
+
+
 def test_blur_loses_fine_detail_and_keeps_the_mean() -> None:
     x = (torch.arange(24) % 2).float().expand(8, 1, 24, 24).contiguous()
     out = augment(x, replace(STILL, blur=1), torch.Generator().manual_seed(1))

@@ -218,6 +218,19 @@ def test_a_batch_of_unknown_sex_alone_has_a_loss(config: TrainConfig) -> None:
     assert loss.item() == pytest.approx(loss_of(logits, unknown, months, without).item())
 
 
+def test_a_stage_may_augment_less(
+    config: TrainConfig, splits: tuple[Split, Split], tmp_path: Path
+) -> None:
+    whole, calm = Stage(32, 1), Stage(32, 1, augment=0.0)
+    states = []
+    for name, stages in (("whole", (whole, whole)), ("calm", (whole, calm))):
+        list(train(replace(config, stages=stages), load(splits), tmp_path / name, resume=False))
+        states.append(read_checkpoint(tmp_path / name / "checkpoint.pt", CPU))
+    losses = [[row["loss"] for row in state["curve"]] for state in states]
+    assert losses[0][0] == losses[1][0]
+    assert losses[0][1] != losses[1][1]
+
+
 def test_a_run_can_start_from_weights(
     config: TrainConfig, splits: tuple[Split, Split], uninterrupted: Path, tmp_path: Path
 ) -> None:
