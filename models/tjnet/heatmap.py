@@ -1,7 +1,8 @@
 """Where on the radiograph the estimate comes from: Grad-CAM at block 4, and a finer map.
 
-What is explained is the estimate itself, the expectation in months, not the logit of one class:
-the two highest classes are neighbours, and the expectation lies between them.
+What is explained is the estimate itself: the score, before the softmax, of the class nearest to the
+expectation in months that is reported, as Grad-CAM takes a class's score. It asks what speaks for
+this age; the gradient of the expectation would ask what makes the hand look older.
 
 ``gradcam`` is Grad-CAM (Selvaraju et al., ICCV 2017) on block 4's output, where the paper takes
 its heatmaps: channels weighted by the gradient's mean over the places, summed, the positive part.
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from models.tjnet.network import TJNet, expected_months
+from models.tjnet.network import MONTHS_PER_CLASS, TJNet, expected_months
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,7 +46,7 @@ def check_method(method: str) -> None:
 
 
 def gradcam(network: TJNet, maps: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits and the Grad-CAM of the expectation at block 4.
+    """Return the logits and the Grad-CAM of the estimate at block 4.
 
     Parameters
     ----------
@@ -61,16 +62,16 @@ def gradcam(network: TJNet, maps: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
     logits : Tensor
         (B, 79).
     heat : Tensor
-        (B, h, w), not negative, in months per place: not scaled.
+        (B, h, w), not negative, not scaled.
     """
     maps = maps.detach().requires_grad_()
     logits = network.heads(maps, sex)
-    (gradient,) = torch.autograd.grad(expected_months(logits)[0].sum(), maps)
+    (gradient,) = torch.autograd.grad(estimate_score(logits).sum(), maps)
     return logits.detach(), _weighted(gradient, maps.detach())
 
 
 def fine(network: TJNet, early: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits, and Grad-CAM at block 4 times LayerCAM at block 2 of the expectation.
+    """Return the logits, and Grad-CAM at block 4 times LayerCAM at block 2 of the estimate.
 
     Parameters
     ----------
@@ -92,13 +93,20 @@ def fine(network: TJNet, early: Tensor, sex: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         late = network.late(early)
         logits = network.heads(late, sex)
-        months = expected_months(logits)[0].sum()
-    of_late, of_early = torch.autograd.grad(months, (late, early))
+        score = estimate_score(logits).sum()
+    of_late, of_early = torch.autograd.grad(score, (late, early))
     coarse = _weighted(of_late, late.detach())
     structures = (torch.relu(of_early) * early.detach()).sum(dim=1)
     size = structures.shape[-2:]
     upsampled = F.interpolate(coarse[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     return logits.detach(), upsampled * structures
+
+
+def estimate_score(logits: Tensor) -> Tensor:
+    """Return (B,) the logit of the age class nearest to the expectation, of (B, 79) logits."""
+    with torch.no_grad():
+        nearest = (expected_months(logits)[0] / MONTHS_PER_CLASS).round().long()
+    return logits.gather(1, nearest[:, None])[:, 0]
 
 
 def _weighted(gradient: Tensor, maps: Tensor) -> Tensor:

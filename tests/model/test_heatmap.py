@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.tjnet.heatmap import as_picture, fine, gradcam
+from models.tjnet.heatmap import as_picture, estimate_score, fine, gradcam
 from models.tjnet.network import TJNet, expected_months
 from models.tjnet.preprocess import to_input
 from models.tjnet.weights import load_weights
@@ -34,36 +34,31 @@ def pictures() -> torch.Tensor:
     return torch.from_numpy(levels)[:, None].float() / 255.0
 
 
-def months_of(network: TJNet, late: torch.Tensor, sex: torch.Tensor) -> torch.Tensor:
-    return expected_months(network.heads(late, sex))[0]
-
-
-def test_gradcam_is_the_gradient_of_the_expectation(network: TJNet, pictures: torch.Tensor) -> None:
+def test_gradcam_is_the_gradient_of_the_estimates_score(
+    network: TJNet, pictures: torch.Tensor
+) -> None:
     """By finite differences: a channel's weight is what a common step of all its places does."""
     with torch.no_grad():
         maps = network.maps(pictures[:1]).double()
     exact = network.double()
     logits, heat = gradcam(exact, maps, SEX[:1])
+    nearest = round(expected_months(logits)[0].item() / 3)
     step, places = 1e-6, maps[0, 0].numel()
     with torch.no_grad():
         weights = []
         for channel in range(maps.shape[1]):
             nudge = torch.zeros_like(maps)
             nudge[:, channel] = step
-            ages = [_mean_months(exact, maps + sign * nudge) for sign in (1, -1)]
-            weights.append((ages[0] - ages[1]) / (2 * step * places))
+            scores = [
+                exact.heads(maps + sign * nudge, SEX[:1])[0, nearest].item() for sign in (1, -1)
+            ]
+            weights.append(torch.tensor((scores[0] - scores[1]) / (2 * step * places)))
         weight = torch.stack(weights)[:, None, None]
         expected = torch.relu((weight * maps[0]).sum(dim=0))
     network.float()
     assert logits.shape == (1, 79)
     assert heat.max() > 0
     assert torch.allclose(heat[0], expected, rtol=1e-3, atol=1e-6)
-
-
-def _mean_months(network: TJNet, maps: torch.Tensor) -> torch.Tensor:
-    """Return the expectation in double precision: `expected_months` rounds to single."""
-    probability = network.heads(maps, SEX[:1])[0, :77].softmax(dim=0)
-    return (probability * torch.arange(77) * 3.0).sum()
 
 
 def test_pictures_of_a_batch_do_not_mix(network: TJNet, pictures: torch.Tensor) -> None:
@@ -85,7 +80,7 @@ def test_the_finer_one_is_block_4s_times_that_of_block_2(
 ) -> None:
     _, coarse = gradcam(network, network.maps(pictures), SEX)
     early = network.block2(network.block1(pictures)).detach().requires_grad_()
-    months_of(network, network.block4(network.block3(early)), SEX).sum().backward()  # type: ignore[no-untyped-call]
+    estimate_score(network.heads(network.late(early), SEX)).sum().backward()  # type: ignore[no-untyped-call]
     assert early.grad is not None
     structures = (early.grad.clamp(min=0) * early.detach()).sum(dim=1)
     upsampled = nn.Upsample(size=(4, 4), mode="bilinear")(coarse[:, None])[:, 0]
