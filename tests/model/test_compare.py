@@ -93,11 +93,18 @@ def test_the_difference_is_that_of_the_same_images(folder: Path) -> None:
 
 
 def test_heatmaps_are_measured_with_and_without_attention(folder: Path) -> None:
+    shares = []
     for name in ("tjnet", "no-cbam"):
         explained = written(folder)[name]["explain"]
-        assert explained["boxes_share_of_frame"] == 0.5
-        assert explained["n"] == 4
-        assert 0 < explained["fine"]["share_in_boxes"] < 1
+        for found in (explained, explained["fine"]):
+            assert found["boxes_share_of_frame"] == 0.5
+            assert found["n"] == 4
+            empty = found["n_empty_heatmaps"] == 4
+            assert (found["share_in_boxes"] is None) == empty
+            shares += [] if empty else [found["share_in_boxes"]]
+    # After two epochs the map of a network may be empty, but not that of every one.
+    assert shares
+    assert all(0 < share < 1 for share in shares)
 
 
 def test_the_table_shows_the_figures_and_marks_what_was_not_run(folder: Path) -> None:
