@@ -191,13 +191,13 @@ def row(name: str, errors: dict[str, Any]) -> str:
     )
 
 
-def report(rows: Sequence[str], weights: str, site: Site, seconds: float) -> str:
+def report(rows: Sequence[str], weights: str, site: Site, command: str, seconds: float) -> str:
     """Return the report as Markdown."""
     made = (
         f"Weights: {weights}. {len(site.fitting)} images to fit on, {len(site.test)} to measure "
         f"on, none in both; calibrations use the first 50, 100 and 200 of the former. In brackets "
-        f"bootstrap 95 % intervals over the images. Made by `python -m bench.second_population` "
-        f"in {seconds / 60:.0f} minutes on one thread."
+        f"bootstrap 95 % intervals over the images. Made by `{command}` in "
+        f"{seconds / 60:.0f} minutes on one thread."
     )
     columns = ("", "MAD, months", "bias, months", "readings in the 90 % interval")
     columns += ("its width, months", "refused")
@@ -239,7 +239,11 @@ def main() -> None:
             rows.append(row(name, calibrated(site, args.weights, count)))
         name = f"fine-tuned on {args.fit} images, blocks 1 to 3 frozen"
         rows.append(row(name, finetuned(site, args.weights, args.epochs, args.precision)))
-        text = report(rows, weights, site, time.monotonic() - began)
+        command = (
+            f"python -m bench.second_population --data RSNA --fit {args.fit} --test {args.test} "
+            f"--epochs {args.epochs} --precision {args.precision}"
+        )
+        text = report(rows, weights, site, command, time.monotonic() - began)
     args.report.parent.mkdir(parents=True, exist_ok=True)
     args.report.write_text(text, encoding="utf-8")
     sys.stdout.write(text)
