@@ -77,11 +77,11 @@ def _assess(
     """Yield each label with its estimates, of the recorded and of unknown sex; None if refused."""
     by_id = {label.id: label for label in labels}
     for name, pixels in read_pictures(data, by_id):
-        estimate, refusal = estimator.assess(pixels, by_id[name].sex)
+        estimate, refusal = estimator.assess(pixels, by_id[name].sex, explain=False)
         if refusal is not None:
             yield None
         else:
-            hidden, _ = estimator.assess(pixels, "unknown")
+            hidden, _ = estimator.assess(pixels, "unknown", explain=False)
             yield by_id[name], (estimate, hidden)
 
 

@@ -12,13 +12,14 @@ import torch
 from models.baselines import MissingPackageError
 from models.commands.output import DONE, say, tell, write_json
 from models.commands.source import Source
+from models.commands.train import epoch_line
 from models.tjnet.boxes import read_boxes
 from models.tjnet.card import code_version
 from models.tjnet.compare import CONTENDERS, Boxed, Contender, Result, choose, finished, score
 from models.tjnet.compare_report import rows, table
 from models.tjnet.dataset import load_inputs, read_labels
 from models.tjnet.estimator import choose_device
-from models.tjnet.train import EpochResult, Split, TrainConfig, Variant, train
+from models.tjnet.train import Split, TrainConfig, Variant, train
 
 if TYPE_CHECKING:
     import argparse
@@ -121,21 +122,13 @@ def _train(contender: Contender, plan: Plan) -> str:
     try:
         steps = train(config, load, folder, resume=True, variant=variant)
         for step in steps:
-            say(f"{contender.name}: {_line(step)}")
+            line = step if isinstance(step, str) else epoch_line(step)
+            say(f"{contender.name}: {line}")
             if plan.out_of_time():  # what is yielded is saved: the next call goes on from there
                 return "no time was left to finish it"
     except MissingPackageError as error:
         return str(error)
     return ""
-
-
-def _line(step: EpochResult | str) -> str:
-    if isinstance(step, str):
-        return step
-    return (
-        f"epoch {step.epoch} done in {step.seconds:.0f} s: loss {step.loss:.3f}, "
-        f"val MAD {step.val_mad_months:.2f} months, sex accuracy {step.val_sex_accuracy:.3f}"
-    )
 
 
 def _scored(contender: Contender, plan: Plan) -> Result:

@@ -10,12 +10,13 @@ import torch
 
 from models.commands.output import DONE, say, tell
 from models.commands.source import Source
-from models.gate.card import Proof, as_stored, fit_thresholds, make_gate_card, save_gate
+from models.gate.card import Proof, as_stored, fit_thresholds, make_gate_card
 from models.gate.examples import Sources
 from models.gate.material import OVERSAMPLED, load_hands, load_others
 from models.gate.train import GateTraining, train_gate
 from models.tjnet.card import name_data
 from models.tjnet.dataset import data_hash
+from models.tjnet.weights import save_weights
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     }
     card["terms"] = f"{named.terms}; the other pictures: those they were published under"
     path = args.to / f"{args.name}.safetensors"
-    save_gate(path, network, card)
+    save_weights(path, network.state_dict(), card)
     held_out, shipped = (card["measured"][key] for key in ("held_out", "shipped"))
     say(
         f"{path}: refuses {shipped['hands']['as_they_are']['share_refused']:.2%} of val and "

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save
 
 from models.gate.evaluate import measure_hands, measure_made, measure_others, opinion_of
 from models.gate.network import HAND, GateNetwork
 from models.gate.weights import Thresholds
 from models.tjnet.card import code_version
 from models.tjnet.preprocess import LEVELS, PERCENTILES
-from models.tjnet.weights import rounded
+from models.tjnet.weights import rounded_state
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from models.gate.material import Others
@@ -67,8 +62,7 @@ class Proof:
 def as_stored(network: GateNetwork) -> GateNetwork:
     """Return a network as it will be read back, in evaluation mode."""
     stored = GateNetwork(network.config)
-    state = network.state_dict()
-    stored.load_state_dict({name: rounded(tensor) for name, tensor in state.items()})
+    stored.load_state_dict(rounded_state(network.state_dict()))
     return stored.eval()
 
 
@@ -155,13 +149,3 @@ def make_gate_card(
         "code": code_version(),
         "date": datetime.now(UTC).date().isoformat(),
     }
-
-
-def save_gate(path: Path, network: GateNetwork, card: dict[str, Any]) -> None:
-    """Write the tensors, see `models.tjnet.weights.rounded`, and the card beside them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = network.state_dict()
-    content = save({key: rounded(tensor).contiguous() for key, tensor in state.items()})
-    path.write_bytes(content)
-    text = json.dumps({**card, "sha256": hashlib.sha256(content).hexdigest()}, indent=2)
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from typing import TYPE_CHECKING, Any
 
 from models.gate.network import GateConfig, GateNetwork
-from models.tjnet.weights import WeightsError
+from models.tjnet.weights import read_with_card
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SHIPPED = Path(__file__).parent / "weights" / "gate.safetensors"
 
@@ -63,16 +61,10 @@ def load_gate_weights(path: Path = SHIPPED) -> GateWeights:
     WeightsError
         If the file or its card is missing, unreadable, or the hash in the card differs.
     """
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if card["sha256"] != digest:
-            msg = f"{path}: the card speaks of other weights (sha256 {card['sha256'][:12]}…)"
-            raise WeightsError(msg)
+
+    def make(card: dict[str, Any], state: dict[str, Tensor]) -> GateWeights:
         network = GateNetwork(GateConfig.from_dict(card["network"]))
-        network.load_state_dict(load_file(path))
-        thresholds = Thresholds(**card["thresholds"])
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        msg = f"{path}: cannot be loaded: {type(error).__name__}: {error}"
-        raise WeightsError(msg) from error
-    return GateWeights(network.eval(), thresholds, card)
+        network.load_state_dict(state)
+        return GateWeights(network.eval(), Thresholds(**card["thresholds"]), card)
+
+    return read_with_card(path, make)

@@ -30,7 +30,7 @@ from models.tjnet.spread import (
     fit_spread,
 )
 from models.tjnet.train import Split, predict_split, read_checkpoint
-from models.tjnet.weights import rounded
+from models.tjnet.weights import rounded_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ class Run:
     def network(self, device: torch.device) -> TJNet:
         """Return the network of the best epoch as it is stored, in evaluation mode."""
         network = TJNet(self.network_config)
-        network.load_state_dict({name: rounded(tensor) for name, tensor in self.state.items()})
+        network.load_state_dict(rounded_state(self.state))
         return network.to(device).eval()
 
 

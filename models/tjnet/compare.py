@@ -13,7 +13,7 @@ from models.tjnet.card import best_row, measure, read_run
 from models.tjnet.heatmap import as_picture, fine, gradcam
 from models.tjnet.network import SEX_INPUTS, TJNet, expected_months
 from models.tjnet.train import predict_split
-from models.tjnet.weights import rounded
+from models.tjnet.weights import rounded_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,7 @@ def score(
         raise ValueError(msg)
     run = read_run(folder)
     network = contender.make_network(run.network_config)
-    network.load_state_dict({name: rounded(tensor) for name, tensor in run.state.items()})
+    network.load_state_dict(rounded_state(run.state))
     network = network.to(val_split.inputs.device).eval()
     measured, *_ = measure(network, val_split)
     if not run.network_config.sex_task:

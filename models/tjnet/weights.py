@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -14,7 +14,11 @@ from safetensors.torch import load_file, save
 from models.tjnet.network import TJNet, TJNetConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from torch import Tensor
+
+T = TypeVar("T")
 
 SHIPPED = Path(__file__).parent / "weights"
 DEFAULT = "tjnet-cpu"
@@ -69,19 +73,34 @@ def load_weights(weights: str | Path = "default") -> Weights:
     WeightsError
         If the file or its card is missing, unreadable, or the hash in the card differs.
     """
-    path = resolve(weights)
+
+    def make(card: dict[str, Any], state: dict[str, Tensor]) -> Weights:
+        network = TJNet(TJNetConfig(**card["network"]))
+        network.load_state_dict(state)
+        return Weights(network=network.eval(), card=card, sha256=card["sha256"])
+
+    return read_with_card(resolve(weights), make)
+
+
+def read_with_card(path: Path, make: Callable[[dict[str, Any], dict[str, Tensor]], T]) -> T:
+    """Return what is made of a safetensors file's card and tensors.
+
+    Raises
+    ------
+    WeightsError
+        If the file or its card is missing or unreadable, the hash in the card differs, or the
+        two do not fit what is made of them.
+    """
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         if card["sha256"] != digest:
             msg = f"{path}: the card speaks of other weights (sha256 {card['sha256'][:12]}…)"
             raise WeightsError(msg)
-        network = TJNet(TJNetConfig(**card["network"]))
-        network.load_state_dict(load_file(path))
+        return make(card, load_file(path))
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         msg = f"{path}: cannot be loaded: {type(error).__name__}: {error}"
         raise WeightsError(msg) from error
-    return Weights(network=network.eval(), card=card, sha256=digest)
 
 
 def rounded(tensor: Tensor) -> Tensor:
@@ -91,6 +110,11 @@ def rounded(tensor: Tensor) -> Tensor:
     """
     detached = tensor.detach()
     return detached.half() if detached.is_floating_point() and detached.ndim > 1 else detached
+
+
+def rounded_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a network's state as it is stored, see `rounded`."""
+    return {name: rounded(tensor) for name, tensor in state.items()}
 
 
 def save_weights(path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> None:
@@ -103,10 +127,10 @@ def save_weights(path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> 
     state : dict of Tensor
         The network's state, any float type; written as contiguous tensors, see `rounded`.
     card : dict
-        At least ``name``, ``network`` and ``spread``.
+        At least ``name`` and ``network``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: rounded(tensor).cpu().contiguous() for name, tensor in state.items()}
+    tensors = {name: t.cpu().contiguous() for name, t in rounded_state(state).items()}
     # Not save_file: its files can be read by their owner alone, whatever the umask.
     content = save(tensors)
     path.write_bytes(content)
