@@ -8,8 +8,9 @@ import torch
 
 from models.commands.output import DONE, say, write_json
 from models.gate.card import Proof, measure
-from models.gate.material import OVERSAMPLED, load_hands, load_others
+from models.gate.material import OVERSAMPLED, load_others
 from models.gate.weights import SHIPPED, load_gate_weights
+from models.tjnet.train import load_split
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     weights = load_gate_weights(args.weights or SHIPPED)
     side = weights.network.config.input_size_px
     large, small = (
-        load_hands(args.data, args.labels, args.split, size_px, args.cache)
+        load_split(args.data, args.labels, args.split, size_px, args.cache).inputs
         for size_px in (OVERSAMPLED * side, side)
     )
     others = load_others(args.others, (), side)

@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
 def _answer(estimator: Estimator, picture: str, sex: str) -> tuple[dict[str, Any], int]:
     """Return the object of one picture and its exit code."""
     try:
-        estimate, refusal = estimator.assess(decode_picture(Path(picture)), sex)
+        pixels = decode_picture(Path(picture))
+        estimate, refusal = estimator.assess(pixels, sex, explain=False)
     except ValueError as error:
         return _object(picture, f"cannot be read: {error}", None), BAD_INPUT
     if refusal is not None:

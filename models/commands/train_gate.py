@@ -12,7 +12,7 @@ from models.commands.output import DONE, say, tell
 from models.commands.source import Source
 from models.gate.card import Proof, as_stored, fit_thresholds, make_gate_card
 from models.gate.examples import Sources
-from models.gate.material import OVERSAMPLED, load_hands, load_others
+from models.gate.material import OVERSAMPLED, load_others
 from models.gate.train import GateTraining, train_gate
 from models.tjnet.card import name_data
 from models.tjnet.dataset import data_hash
@@ -21,8 +21,6 @@ from models.tjnet.weights import save_weights
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-    from torch import Tensor
 
 PROGRESS_EVERY = 50
 
@@ -34,8 +32,10 @@ def run(args: argparse.Namespace) -> int:
     config = GateTraining(steps=args.steps, more_steps=args.more_steps, seed=args.seed)
     side = config.network.input_size_px
     others = load_others(args.others, args.rare, side)
-    hands = source.split("train", OVERSAMPLED * side, torch.device("cpu"))
-    proof = Proof(_hands(source, "val", OVERSAMPLED * side), _hands(source, "val", side), others)
+    cpu = torch.device("cpu")
+    hands = source.split("train", OVERSAMPLED * side, cpu)
+    large, small = (source.split("val", px, cpu).inputs for px in (OVERSAMPLED * side, side))
+    proof = Proof(large, small, others)
     say(
         f"{len(hands)} hands and {len(others.names)} pictures without one to learn from; "
         f"{len(proof.small)} hands and {int(others.is_held_out.sum())} others held out"
@@ -66,10 +66,6 @@ def run(args: argparse.Namespace) -> int:
         f"{held_out['others']['n_refused']} of {held_out['others']['n']} held out others"
     )
     return DONE
-
-
-def _hands(source: Source, split: str, size_px: int) -> Tensor:
-    return load_hands(source.data, source.labels, split, size_px, source.cache)
 
 
 def _teller(name: str, steps: int) -> Callable[[int, float], None]:

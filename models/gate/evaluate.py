@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from models.gate import scenes
 from models.gate.checks import refusal_of
@@ -16,6 +14,7 @@ from models.gate.look import QUARTER_DEG, Look, judge
 from models.gate.network import TURNS, GateNetwork, Opinion, opinion
 from models.gate.scenes import Dice
 from models.tjnet.preprocess import LEVELS
+from models.tjnet.views import turned_about
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +24,6 @@ if TYPE_CHECKING:
 BATCH = 256
 SEED = 1
 ROTATIONS_DEG = (-40, -20, 20, 40)
-
-
-def rotated(x: Tensor, angle_deg: float) -> Tensor:
-    """Return frames rotated about their centre in the squashed frame; black comes in."""
-    angle = math.radians(angle_deg)
-    theta = torch.tensor(
-        [[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]]
-    ).expand(len(x), 2, 3)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False)
 
 
 @torch.no_grad()
@@ -77,7 +66,8 @@ def measure_hands(
         for k in range(1, TURNS)
     }
     leaning = {
-        f"rotated_{angle:+d}_deg": (stretch(rotated(x, angle)), 0, False) for angle in ROTATIONS_DEG
+        f"rotated_{angle:+d}_deg": (stretch(turned_about(x, angle)), 0, False)
+        for angle in ROTATIONS_DEG
     }
     cases: dict[str, tuple[Tensor, int, bool]] = {
         "as_they_are": (x, 0, False),
@@ -97,9 +87,7 @@ def _rates(looks: Sequence[Look], turned_deg: int, inverted: bool) -> dict[str, 
     """Return how often the looks are right."""
     count = len(looks)
     return {
-        "n": count,
-        "n_refused": sum(look.refusal is not None for look in looks),
-        "share_refused": _share(sum(look.refusal is not None for look in looks), count),
+        **_refusals(looks),
         "share_turn_right": _share(sum(look.turned_deg == turned_deg for look in looks), count),
         "share_greys_right": _share(sum(look.inverted == inverted for look in looks), count),
     }
@@ -150,16 +138,20 @@ def measure_made(
         "patches": scenes.patches(x, size_px, dice),
         "tiles": scenes.tiles(x, size_px, dice),
     }
-    found = {}
-    for name, frames in made.items():
-        looks = looks_at(network, thresholds, stretch(frames))
-        refused = sum(look.refusal is not None for look in looks)
-        found[name] = {
-            "n": len(looks),
-            "n_refused": refused,
-            "share_refused": _share(refused, len(looks)),
-        }
-    return found
+    return {
+        name: _refusals(looks_at(network, thresholds, stretch(frames)))
+        for name, frames in made.items()
+    }
+
+
+def _refusals(looks: Sequence[Look]) -> dict[str, Any]:
+    """Return how many looks refuse."""
+    refused = sum(look.refusal is not None for look in looks)
+    return {
+        "n": len(looks),
+        "n_refused": refused,
+        "share_refused": _share(refused, len(looks)),
+    }
 
 
 def _share(count: int, of: int) -> float:

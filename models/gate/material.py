@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.tjnet.dataset import decode_picture, iter_pictures, load_inputs, read_labels
+from models.tjnet.dataset import decode_picture, iter_pictures
 from models.tjnet.preprocess import to_input
 
 if TYPE_CHECKING:
@@ -40,24 +40,6 @@ class Others:
     large: Tensor
     small: Tensor
     is_held_out: Tensor
-
-
-def load_hands(
-    data: Path, labels: Path, split: str | None, size_px: int, cache: Path | None
-) -> Tensor:
-    """Return (N, S, S) bytes of a split's pictures.
-
-    Raises
-    ------
-    ValueError
-        If no row of the split has a picture.
-    """
-    index, inputs = load_inputs(data, size_px, cache)
-    rows = [index[label.id] for label in read_labels(labels, split) if label.id in index]
-    if not rows:
-        msg = f"{labels}: no picture of split {split!r} lies in {data}"
-        raise ValueError(msg)
-    return torch.from_numpy(inputs[rows])
 
 
 def load_others(common: Sequence[Path], rare: Sequence[Path], size_px: int) -> Others:

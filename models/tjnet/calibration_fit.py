@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from models.atlas import HIGHEST_MONTHS, LOWEST_MONTHS
 from models.tjnet.calibration import Scale
-from models.tjnet.line import Line, fit_line, resamples
+from models.tjnet.evaluation.bootstrap import drawn_rows
+from models.tjnet.line import Line, fit_line
 from models.tjnet.network import SEX_INPUTS
 from models.tjnet.spread import NOMINAL_COVERAGE, conformal_quantile
 
@@ -167,6 +168,6 @@ def _quantile_bound(scores: Values) -> float:
 def _sd_scale(scores: Values) -> float:
     """Return the factor on the SD; below 1 only as far as the bootstrap admits it."""
     square = scores**2
-    drawn = np.concatenate([square[rows].mean(axis=1) for rows in resamples(len(square))])
+    drawn = np.concatenate([square[rows].mean(axis=1) for rows in drawn_rows(len(square))])
     upper = math.sqrt(float(np.quantile(drawn, NOT_NARROWER)))
     return round(max(math.sqrt(float(square.mean())), min(1.0, upper)), 4)

@@ -12,7 +12,8 @@ import numpy as np
 
 from models.atlas import HIGHEST_MONTHS, LOWEST_MONTHS
 from models.tjnet.calibration_fit import fit_sample, has_line_of_its_own
-from models.tjnet.line import confidence, resampled_lines, resamples
+from models.tjnet.evaluation.bootstrap import mean_interval, percentile_interval
+from models.tjnet.line import resampled_lines
 from models.tjnet.spread import folds_of
 
 if TYPE_CHECKING:
@@ -83,12 +84,15 @@ def _describe(line: Line, group: Sample) -> dict[str, Any]:
         "b": round(line.b, 6),
         "from_months": round(line.from_months, 2),
         "to_months": round(line.to_months, 2),
-        "confidence_95": {"a_months": confidence(a_months), "b": confidence(slope)},
+        "confidence_95": {
+            "a_months": percentile_interval(a_months),
+            "b": percentile_interval(slope),
+        },
         "corrections": [
             {
                 "at_months": at,
                 "correction_months": round(float(line.correction(at)), 2),
-                "confidence_95": confidence(a_months + (slope - 1) * at),
+                "confidence_95": percentile_interval(a_months + (slope - 1) * at),
             }
             for at in shown
         ],
@@ -135,10 +139,5 @@ def _errors(sample: Sample, estimate: Values, half: Values) -> dict[str, Any]:
     return {
         **{name: round(float(values.mean()), 4) for name, values in measures.items()},
         "interval_width_months": round(float((high - low).mean()), 4),
-        "confidence_95": {name: _resampled(values) for name, values in measures.items()},
+        "confidence_95": {name: mean_interval(values) for name, values in measures.items()},
     }
-
-
-def _resampled(values: Values) -> list[float]:
-    drawn = [values[rows].mean(axis=1) for rows in resamples(len(values))]
-    return confidence(np.concatenate(drawn))

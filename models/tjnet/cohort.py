@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from models.tjnet.dataset import Label, read_labels, read_rows
+from models.tjnet.dataset import read_labels, read_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from models.tjnet.dataset import Label
 
 SPLITS = ("train", "val")
 
@@ -88,14 +90,15 @@ def _divided(labels: list[Label], groups: list[str], val_share: float) -> list[L
     wanted = val_share * len(labels)
     val: set[str] = set()
     count = 0
-    for group in sorted(set(groups), key=lambda g: hashlib.sha256(g.encode()).digest()):
-        size = groups.count(group)
+    sizes = Counter(groups)
+    for group in sorted(sizes, key=lambda g: hashlib.sha256(g.encode()).digest()):
+        size = sizes[group]
         # One group more only if that comes nearer to the share.
         if count + size / 2 <= wanted:
             val.add(group)
             count += size
     return [
-        Label(one.id, one.sex, one.bone_age_months, "val" if group in val else "train")
+        replace(one, split="val" if group in val else "train")
         for group, one in zip(groups, labels, strict=True)
     ]
 

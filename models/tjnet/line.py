@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from models.tjnet.evaluation.bootstrap import drawn_rows
 
+if TYPE_CHECKING:
     import numpy.typing as npt
 
     Values = npt.NDArray[np.float64]
-
-RESAMPLES = 2000
-LARGEST_BLOCK = 1_000_000
-"""Resampled rows held at once: 8 MB of indices."""
-
-SEED = 0
-CONFIDENCE_PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +74,10 @@ def resampled_lines(estimate_months: Values, reading_months: Values) -> tuple[Va
     Returns
     -------
     a_months, b : ndarray
-        (R,), R at most `RESAMPLES`; by a fixed seed.
+        (R,), R at most `bootstrap.RESAMPLES`; by a fixed seed.
     """
     a_months, slopes = [], []
-    for rows in resamples(len(estimate_months)):
+    for rows in drawn_rows(len(estimate_months)):
         x, y = estimate_months[rows], reading_months[rows]
         centre = x.mean(axis=1, keepdims=True)
         spread = ((x - centre) ** 2).sum(axis=1)
@@ -93,16 +86,3 @@ def resampled_lines(estimate_months: Values, reading_months: Values) -> tuple[Va
         slopes.append(slope)
         a_months.append(y.mean(axis=1)[with_line] - slope * centre[with_line, 0])
     return np.concatenate(a_months), np.concatenate(slopes)
-
-
-def resamples(count: int) -> Iterator[npt.NDArray[np.intp]]:
-    """Yield (K, count) rows drawn with replacement, `RESAMPLES` in all, by a fixed seed."""
-    generator = np.random.default_rng(SEED)
-    block = max(1, LARGEST_BLOCK // count)
-    for start in range(0, RESAMPLES, block):
-        yield generator.integers(0, count, (min(block, RESAMPLES - start), count))
-
-
-def confidence(values: Values) -> list[float]:
-    """Return the percentile interval, 95 %, of resampled values."""
-    return [round(float(bound), 4) for bound in np.percentile(values, CONFIDENCE_PERCENTILES)]

@@ -151,9 +151,9 @@ class Split:
 
 
 def load_split(
-    data: Path, labels: Path, split: str, size_px: int, cache: Path | None = None
+    data: Path, labels: Path, split: str | None, size_px: int, cache: Path | None = None
 ) -> Split:
-    """Return a split of the labels file, its pictures decoded once and kept in ``cache``.
+    """Return a split of the labels file (None: all), its pictures decoded once, in ``cache``.
 
     Rows without a picture are left out: part of the data can be trained on.
 

@@ -41,16 +41,16 @@ def view(x: Tensor, count: int) -> Tensor:
     Tensor
         (count, 1, S, S).
     """
-    turned = [x] if count <= VIEWS[1] else [_turn(x, angle) for angle in TURNS_DEG]
+    turned = [x] if count <= VIEWS[1] else [turned_about(x, angle) for angle in TURNS_DEG]
     mirrored = [] if count == 1 else [one.flip(-1) for one in turned]
     return torch.cat([*turned, *mirrored])
 
 
-def _turn(x: Tensor, angle_deg: float) -> Tensor:
-    """Return the picture turned about its centre; what comes in from outside is black."""
+def turned_about(x: Tensor, angle_deg: float) -> Tensor:
+    """Return (B, 1, S, S) frames turned about their centre; what comes in from outside is black."""
     if angle_deg == 0:
         return x
     cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
-    theta = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]], device=x.device)
-    grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+    theta = torch.tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0]], device=x.device)
+    grid = F.affine_grid(theta.expand(len(x), 2, 3), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, align_corners=False)

@@ -23,13 +23,19 @@ SEED = 0
 CONFIDENCE_PERCENTILES = (2.5, 97.5)
 
 
-def resamples(n: int) -> Iterator[npt.NDArray[np.float64]]:
-    """Yield blocks of (b, n) counts, `RESAMPLES` rows in all: how often each image was drawn."""
+def drawn_rows(n: int) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield blocks of (b, n) rows drawn with replacement, `RESAMPLES` in all."""
     generator = np.random.default_rng(SEED)
     block = max(1, LARGEST_BLOCK // n)
     for start in range(0, RESAMPLES, block):
-        size = min(block, RESAMPLES - start)
-        drawn = generator.integers(0, n, (size, n)) + np.arange(size)[:, None] * n
+        yield generator.integers(0, n, (min(block, RESAMPLES - start), n))
+
+
+def resamples(n: int) -> Iterator[npt.NDArray[np.float64]]:
+    """Yield blocks of (b, n) counts, `RESAMPLES` rows in all: how often each image was drawn."""
+    for rows in drawn_rows(n):
+        size = len(rows)
+        drawn = rows + np.arange(size)[:, None] * n
         counts = np.bincount(drawn.ravel(), minlength=size * n)
         yield counts.reshape(size, n).astype(np.float64)
 

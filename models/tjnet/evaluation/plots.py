@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from models.atlas import HIGHEST_MONTHS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -20,7 +22,6 @@ SIZE_INCHES = (6.4, 4.8)
 DPI = 110
 COLOURS = {"M": "tab:blue", "F": "tab:red", "unknown": "tab:gray"}
 NAMES = {"M": "boys", "F": "girls", "unknown": "sex not recorded"}
-HIGHEST_MONTHS = 228
 STRESS_GOAL_MONTHS = 1.5
 
 
