@@ -32,8 +32,10 @@ from models.phantom import HIGHEST_VALUE, draw_phantom
 from models.tjnet.backend import batched_logits
 from models.tjnet.dataset import decode_picture
 from models.tjnet.estimator import Estimator
+from models.tjnet.heatmap import gradcam
 from models.tjnet.network import SEX_INPUTS, TJNet, TJNetConfig, expected_months
 from models.tjnet.preprocess import to_input
+from models.tjnet.spread import Band, Spread
 from models.tjnet.weights import save_weights
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def random_weights(folder: Path, width: float, size_px: int) -> Path:
     """Write weights that chance made, and a card that goes with them."""
     torch.manual_seed(0)
     config = TJNetConfig(input_size_px=size_px, width=width)
-    spread = {"sd_factor": 1.0, "interval_factor": 1.0}
+    bands = Spread((Band(0.0, 228.0, 114.0, 1, sd_factor=1.0, interval_factor=1.0),)).to_dict()
+    spread = {**bands, "unknown_sex": bands}
     path = folder / "random.safetensors"
     card = {"name": "random", "network": config.to_dict(), "spread": spread}
     save_weights(path, TJNet(config).state_dict(), card)
@@ -86,11 +89,6 @@ def parts(estimator: Estimator, picture: npt.NDArray[np.float64]) -> dict[str, C
         with torch.no_grad():
             return estimator.network(x, sex)
 
-    def heatmap() -> Tensor:
-        at = maps.detach().requires_grad_()
-        months = expected_months(estimator.network.heads(at, sex))[0].sum()
-        return torch.autograd.grad(months, at)[0]
-
     def whole() -> object:
         return estimator.assess(read_picture_pixels(dataset), SEX)
 
@@ -100,7 +98,7 @@ def parts(estimator: Estimator, picture: npt.NDArray[np.float64]) -> dict[str, C
         "decode DICOM, not compressed": lambda: read_picture_pixels(dataset),
         "preprocess": lambda: to_input(shown, size_px),
         "forward": forward,
-        "heads with heatmap": heatmap,
+        "heads with heatmap": lambda: gradcam(estimator.network, maps, sex),
         "estimate from the DICOM file": whole,
         "estimate, sex unknown": lambda: estimator.assess(shown, "unknown"),
     }
