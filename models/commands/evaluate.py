@@ -88,12 +88,13 @@ def _about(args: argparse.Namespace, estimator: Estimator) -> dict[str, Any]:
 def _command(args: argparse.Namespace) -> str:
     """Return the command without folders, so that a report tells nothing of the machine."""
     words = ["python -m models evaluate"]
-    for option in ("data", "labels", "json", "report"):
+    for option in ("data", "labels", "json", "report", "calibration"):
         path = getattr(args, option)
         words += [f"--{option} {path.resolve().name}"] if path else []
     words += [f"--weights {Path(args.weights).name}"] if args.weights != "default" else []
     words += [f"--views {args.views}"] if args.views != 1 else []
-    for option in ("split", "hide_sex", "stress", "stress_count", "compare_views", "views_count"):
+    plain = ("split", "hide_sex", "no_gate", "stress", "stress_count", "compare_views")
+    for option in (*plain, "views_count"):
         value = getattr(args, option)
         word = f"--{option.replace('_', '-')}"
         words += [word if value is True else f"{word} {value}"] if value else []

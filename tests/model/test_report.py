@@ -58,6 +58,7 @@ def test_the_report_says_what_was_measured(evaluated: tuple[dict[str, Any], Path
         "split: val",
         "pictures: 20,",
         f"date: {summary['date']}",
+        " --split val --no-gate --stress --stress-count 3 --compare-views --views-count 2`",
         f"commit `{summary['code']['git_commit']}`",
         "one reader an image",
         "python -m models evaluate --data ",
