@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.atlas import clipped
 from models.estimate import Estimate
-from models.gate.look import Gate, look_plainly
+from models.gate.look import Gate, Look, look_plainly
 from models.tjnet.backend import prepare
 from models.tjnet.calibration import Calibration, read_calibration
 from models.tjnet.heatmap import as_picture, check_method, fine, gradcam
@@ -141,9 +141,12 @@ class Estimator:
         ValueError
             If the picture is not two-dimensional, is empty, or is not finite.
         """
-        estimate, refusal = self.assess(picture, sex)
-        if refusal is not None:
-            raise UnusablePictureError(refusal)
+        look = self._look(picture)
+        if look.refusal is not None:
+            raise UnusablePictureError(look.refusal)
+        estimate, doubt = self._read(picture, look, sex, explain=True)
+        if doubt is not None:
+            raise UnusablePictureError(doubt)
         return estimate
 
     def assess(
@@ -154,13 +157,22 @@ class Estimator:
         This measures what the gate keeps back; whoever reports an age calls `estimate`. Without
         ``explain`` the heatmap is empty, and its gradient is saved.
         """
+        look = self._look(picture)
+        estimate, doubt = self._read(picture, look, sex, explain=explain)
+        return estimate, look.refusal or doubt
+
+    def _look(self, picture: npt.NDArray[np.generic]) -> Look:
+        """Return what the gate sees, or without one the plain checks."""
+        if self.gate is not None:
+            return self.gate.look(picture)
+        return look_plainly(picture, to_input(picture, self.network.config.input_size_px))
+
+    def _read(
+        self, picture: npt.NDArray[np.generic], look: Look, sex: str, *, explain: bool
+    ) -> tuple[Estimate, str | None]:
+        """Return the network's answer, and why it is too uncertain to be given, or None."""
         recorded = sex if sex in SEX_INPUTS else "unknown"
-        size_px = self.network.config.input_size_px
-        if self.gate is None:
-            look = look_plainly(picture, to_input(picture, size_px))
-        else:
-            look = self.gate.look(picture)
-        levels = to_input(look.righted(picture), size_px)
+        levels = to_input(look.righted(picture), self.network.config.input_size_px)
         estimate, softmax_sd_months = self._answer(levels, recorded, explain=explain)
         placed = replace(
             estimate,
@@ -168,13 +180,10 @@ class Estimator:
             inverted=look.inverted,
             turned_deg=look.turned_deg,
         )
-        return placed, look.refusal or self._doubt(softmax_sd_months)
-
-    def _doubt(self, softmax_sd_months: float) -> str | None:
-        """Return why an answer is too uncertain to be given, or None."""
         if softmax_sd_months <= self.largest_softmax_sd_months:
-            return None
-        return f"the network cannot tell: its answers spread over {softmax_sd_months:.0f} months"
+            return placed, None
+        spread = f"its answers spread over {softmax_sd_months:.0f} months"
+        return placed, f"the network cannot tell: {spread}"
 
     def _answer(
         self, levels: npt.NDArray[np.uint8], recorded: str, *, explain: bool

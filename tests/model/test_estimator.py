@@ -201,6 +201,17 @@ def test_a_turned_and_inverted_hand_is_righted_and_has_the_same_answer(
             assert np.allclose(again.heatmap, laid_back, atol=0.05)
 
 
+def test_a_refused_picture_is_not_read(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    estimator = Estimator(tiny_weights, "cpu", gate=None)
+
+    def read(_: object) -> None:
+        pytest.fail("the network was asked")
+
+    monkeypatch.setattr(estimator.network, "early", read)
+    with pytest.raises(UnusablePictureError, match="no contrast"):
+        estimator.estimate(np.full((200, 200), 90, dtype=np.uint8), "F")
+
+
 def test_the_shipped_gate_looks_unless_told_otherwise(tiny_weights: Path) -> None:
     gated = Estimator(tiny_weights, "cpu")
     assert isinstance(gated.gate, Gate)
