@@ -12,7 +12,7 @@ from models.gate.evaluate import measure_hands, measure_made, measure_others, op
 from models.gate.network import HAND, GateNetwork
 from models.gate.weights import Thresholds
 from models.tjnet.card import code_version
-from models.tjnet.preprocess import LEVELS, PERCENTILES
+from models.tjnet.preprocess import DESCRIPTION, LEVELS
 from models.tjnet.weights import rounded_state
 
 if TYPE_CHECKING:
@@ -130,11 +130,7 @@ def make_gate_card(
     return {
         "name": name,
         "network": config.network.to_dict(),
-        "preprocessing": {
-            "resize": "squashed to a square, bilinear",
-            "percentiles": list(PERCENTILES),
-            "levels": LEVELS,
-        },
+        "preprocessing": DESCRIPTION,
         "thresholds": asdict(gate[1]),
         "thresholds_fitted": FITTED,
         "measured": {

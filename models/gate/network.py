@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from monai.networks.blocks.convolutions import Convolution
 from torch import Tensor, nn
+
+from models.tjnet.network import conv
 
 HAND, OTHER, TWO_HANDS, CUT_OFF = range(4)
 KINDS = ("hand", "other", "two hands", "cut off")
@@ -54,18 +55,6 @@ class GateConfig:
         return cls(**{**values, "widths": tuple(values["widths"])})
 
 
-def _conv(in_channels: int, out_channels: int, stride: int) -> Convolution:
-    return Convolution(
-        spatial_dims=2,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        strides=stride,
-        act="RELU",
-        norm="BATCH",
-        bias=False,
-    )
-
-
 class GateNetwork(nn.Module):
     """``forward(x)`` takes (B, 1, S, S) pixels in [0, 1] and returns (B, 9) logits.
 
@@ -78,7 +67,7 @@ class GateNetwork(nn.Module):
         self.config = config
         stages, channels, side = [], 1, config.input_size_px
         for width in config.widths:
-            stages += [_conv(channels, width, 2), _conv(width, width, 1)]
+            stages += [conv(channels, width, stride=2), conv(width, width)]
             channels, side = width, (side + 1) // 2
         self.features = nn.Sequential(*stages)
         self.head = nn.Sequential(

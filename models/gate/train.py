@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from models.gate.examples import Examples, Sources, draw_examples
 from models.gate.network import HAND, INVERTED, KINDS, GateConfig, GateNetwork
+from models.tjnet.pace import pull_average, rate_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +92,7 @@ def train_gate(
     generator = torch.Generator().manual_seed(config.seed + (start is not None))
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = highest_rate * _pace(step, steps)
+            group["lr"] = highest_rate * rate_share(step, steps, max(1, steps // 10))
         rows = torch.multinomial(
             sources.weight, config.batch_size, replacement=True, generator=generator
         )
@@ -102,27 +102,9 @@ def train_gate(
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
-        _move(average, network, min(config.average_decay, (1 + step) / (10 + step)))
+        pull_average(average.state_dict(), network.state_dict(), step, config.average_decay)
         progress(step + 1, loss.item())
     return average.eval()
-
-
-@torch.no_grad()
-def _move(average: GateNetwork, network: GateNetwork, decay: float) -> None:
-    """Pull the averaged weights towards the present ones; early on, faster."""
-    for mean, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(now, 1 - decay)
-        else:
-            mean.copy_(now)
-
-
-def _pace(step: int, steps: int) -> float:
-    """Return the share of the learning rate at a step."""
-    warm = max(1, steps // 10)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.01 + 0.99 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm))) / 2
 
 
 def loss_of(logits: Tensor, batch: Examples) -> Tensor:

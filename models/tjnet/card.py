@@ -20,7 +20,7 @@ from models.tjnet.dataset import Label
 from models.tjnet.evaluation.measures import summarise
 from models.tjnet.evaluation.scores import Score
 from models.tjnet.network import AGE_CLASSES, SEX_INPUTS, TJNet, TJNetConfig, expected_months
-from models.tjnet.preprocess import LEVELS, PERCENTILES
+from models.tjnet.preprocess import DESCRIPTION
 from models.tjnet.spread import (
     BAND_IMAGES,
     FOLDS,
@@ -174,11 +174,7 @@ def make_card(name: str, run: Run, origin: Origin, val_split: Split) -> dict[str
     return {
         "name": name,
         "network": run.network_config.to_dict(),
-        "preprocessing": {
-            "resize": "squashed to a square, bilinear",
-            "percentiles": list(PERCENTILES),
-            "levels": LEVELS,
-        },
+        "preprocessing": DESCRIPTION,
         "spread": {**spread, "fitted": SPREAD_FIT},
         "gate": {**gate, "fitted": GATE_FIT},
         "measured": measured,

@@ -59,7 +59,7 @@ Kernel: TypeAlias = int | tuple[int, int]
 Chains: TypeAlias = tuple[tuple[Kernel, ...], ...]
 
 
-def _conv(in_channels: int, out_channels: int, kernel: Kernel = 3, stride: int = 1) -> Convolution:
+def conv(in_channels: int, out_channels: int, kernel: Kernel = 3, stride: int = 1) -> Convolution:
     """Convolution, batch norm, ReLU: the paper's basic unit."""
     return Convolution(
         spatial_dims=2,
@@ -126,7 +126,7 @@ class Branches(nn.Module):
             layers: list[nn.Module] = []
             channels = in_channels
             for kernel in chain:
-                layers.append(_conv(channels, width, kernel))
+                layers.append(conv(channels, width, kernel))
                 channels = width
             branches.append(nn.Sequential(*layers))
         self.branches = nn.ModuleList(branches)
@@ -218,23 +218,23 @@ class TJNet(nn.Module):
 
         c1, c2, c3, c4, c5, c6 = (wide(c) for c in (64, 192, 256, 512, 768, 1024))
         self.block1 = nn.Sequential(
-            _conv(1, wide(32), stride=2),
-            _conv(wide(32), wide(32)),
-            _conv(wide(32), c1),
+            conv(1, wide(32), stride=2),
+            conv(wide(32), wide(32)),
+            conv(wide(32), c1),
             nn.MaxPool2d(3, stride=2, padding=1),
             attention(c1),
         )
         self.block2 = nn.Sequential(
-            _conv(c1, wide(80), 1),
-            _conv(wide(80), c2),
+            conv(c1, wide(80), 1),
+            conv(wide(80), c2),
             nn.MaxPool2d(3, stride=2, padding=1),
             attention(c2),
         )
         self.block3 = nn.Sequential(
-            _conv(c2, c3, 1), incres(c3, INCRES1), attention(c3), incres(c3, INCRES1)
+            conv(c2, c3, 1), incres(c3, INCRES1), attention(c3), incres(c3, INCRES1)
         )
         self.block4 = nn.Sequential(
-            _conv(c3, c4, stride=2), incres(c4, INCRES2), incres(c4, INCRES2)
+            conv(c3, c4, stride=2), incres(c4, INCRES2), incres(c4, INCRES2)
         )
         self.inception1 = Branches(c4, c5, INCEPTION1)
         self.inception2 = Branches(c5, c6, INCEPTION2)

@@ -12,6 +12,13 @@ PERCENTILES = (0.5, 99.5)
 LEVELS = 255
 """The input is rounded to this many steps, so that a training cache of bytes loses nothing."""
 
+DESCRIPTION = {
+    "resize": "squashed to a square, bilinear",
+    "percentiles": list(PERCENTILES),
+    "levels": LEVELS,
+}
+"""What a weights card says of it."""
+
 
 def to_input(picture: npt.NDArray[np.generic], size_px: int) -> npt.NDArray[np.uint8]:
     """Return the network's input: squashed to a square, stretched, in 256 levels.

@@ -28,6 +28,7 @@ from models.tjnet.network import (
     TJNetConfig,
     expected_months,
 )
+from models.tjnet.pace import pull_average, rate_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -205,12 +206,9 @@ def loss_of(logits: Tensor, sex: Tensor, months: Tensor, config: TrainConfig) ->
 
 
 def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
-    """Return the rate at a step: a linear rise, then half a cosine to a hundredth."""
+    """Return the rate at a step, see `models.tjnet.pace.rate_share`."""
     warmup = max(1, int(steps * config.warmup_share))
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    share = (step - warmup) / max(1, steps - warmup)
-    return config.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2)
+    return config.learning_rate * rate_share(step, steps, warmup)
 
 
 def predict_split(network: nn.Module, split: Split, batch_size: int = 64) -> Tensor:
@@ -385,21 +383,9 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
-        self._move_average()
+        pull_average(self.average, self.network.state_dict(), self.step, config.ema_decay)
         self.step += 1
         return loss.detach()
-
-    @torch.no_grad()
-    def _move_average(self) -> None:
-        """Pull the averaged weights towards the present ones; early on, faster."""
-        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
-        present = self.network.state_dict()
-        moving = [name for name, tensor in present.items() if tensor.is_floating_point()]
-        # All of them in one call: on a GPU, 340 small ones take longer than their work.
-        pull = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        pull([self.average[n] for n in moving], [present[n] for n in moving], 0)
-        for name in present.keys() - set(moving):
-            self.average[name].copy_(present[name])
 
     def averaged(self) -> nn.Module:
         """Return a copy of the network with the averaged weights, in evaluation mode."""
