@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,19 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def config(tiny_config: Path) -> TrainConfig:
+    """Return two epochs of 4 steps, a checkpoint after each step."""
+    return replace(TrainConfig.read(tiny_config), batch_size=8)
+
+
+@pytest.fixture(scope="session")
+def splits(tiny_data: Path) -> tuple[Split, Split]:
+    """Return the train and the val split at 32 pixels."""
+    labels = tiny_data / "labels.csv"
+    return load_split(tiny_data, labels, "train", 32), load_split(tiny_data, labels, "val", 32)
 
 
 def _wake(network: TJNet) -> None:

@@ -18,7 +18,6 @@ from models.tjnet.train import (
     TrainConfig,
     Training,
     Variant,
-    load_split,
     read_checkpoint,
     train,
 )
@@ -30,19 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def config(tiny_config: Path) -> TrainConfig:
-    """Return two epochs of 4 steps, a checkpoint after each step."""
-    return replace(TrainConfig.read(tiny_config), batch_size=8)
-
-
-@pytest.fixture(scope="module")
-def splits(tiny_data: Path) -> tuple[Split, Split]:
-    """Return the train and the val split at 32 pixels."""
-    labels = tiny_data / "labels.csv"
-    return load_split(tiny_data, labels, "train", 32), load_split(tiny_data, labels, "val", 32)
 
 
 @pytest.fixture(scope="module")

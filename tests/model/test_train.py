@@ -38,19 +38,6 @@ CPU = torch.device("cpu")
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def config(tiny_config: Path) -> TrainConfig:
-    """Return two epochs of 4 steps, a checkpoint after each step."""
-    return replace(TrainConfig.read(tiny_config), batch_size=8)
-
-
-@pytest.fixture(scope="module")
-def splits(tiny_data: Path) -> tuple[Split, Split]:
-    """Return the train and the val split at 32 pixels."""
-    labels = tiny_data / "labels.csv"
-    return load_split(tiny_data, labels, "train", 32), load_split(tiny_data, labels, "val", 32)
-
-
 def load(splits: tuple[Split, Split]) -> Callable[[int], tuple[Split, Split]]:
     """Return what gives the splits at a size: only the one they have."""
 
