@@ -35,6 +35,8 @@ from dicom_node.states import JobState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dicom_node.finding import CorrectedKeyword
+
 NOT_ELIGIBLE = 3
 
 app = typer.Typer(
@@ -237,11 +239,29 @@ def _event_line(event: dict[str, Any]) -> str:
 
 
 @app.command()
-def rerun(context: typer.Context, job: JobId) -> None:
-    """Assess a radiograph again: a new job that names this one."""
+def rerun(
+    context: typer.Context,
+    job: JobId,
+    sex: Annotated[
+        str | None, typer.Option(help="M, F or unknown, instead of what the header says.")
+    ] = None,
+    birth_date: Annotated[
+        str | None, typer.Option(help="YYYYMMDD, instead of what the header says.")
+    ] = None,
+    laterality: Annotated[
+        str | None, typer.Option(help="L or R, instead of what the header says.")
+    ] = None,
+) -> None:
+    """Assess a radiograph again: a new job that names this one; corrections are in its report."""
+    said: dict[CorrectedKeyword, str | None] = {
+        "PatientSex": sex,
+        "PatientBirthDate": birth_date,
+        "ImageLaterality": laterality,
+    }
+    corrected = {keyword: value for keyword, value in said.items() if value is not None}
     node = _node(context)
     with node.database.write() as session:
-        new = jobs.rerun(session, job, _operator())
+        new = jobs.rerun(session, job, _operator(), corrected)
     state = intake.admit(node, new)
     print(f"job {new} is {state}")  # noqa: T201
 

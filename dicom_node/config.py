@@ -238,6 +238,18 @@ class InferenceSection(_Section):
     threads: int = Field(default=1, ge=0)
 
 
+class ResultsSection(_Section):
+    """What goes back to the PACS.
+
+    Attributes
+    ----------
+    language : str
+        Of the report's texts and of the page.
+    """
+
+    language: Literal["en"] = "en"
+
+
 class WorklistSection(_Section):
     """Where the worklist page is served."""
 
@@ -288,6 +300,7 @@ class Config(_Section):
     routes: list[Route] = []
     eligibility: EligibilitySection = EligibilitySection()
     inference: InferenceSection = InferenceSection()
+    results: ResultsSection = ResultsSection()
     worklist: WorklistSection = WorklistSection()
     storage: StorageSection = StorageSection()
     leases: LeaseSection = LeaseSection()

@@ -95,6 +95,7 @@ class Table(DeclarativeBase):
         JobState: StateColumn(JobState),
         DeliveryState: StateColumn(DeliveryState),
         dict[str, Any]: JSON,
+        list[dict[str, Any]]: JSON(none_as_null=True),
     }
 
 
@@ -121,6 +122,8 @@ class InstanceRow(Table):
     peer_address: Mapped[str] = mapped_column(String(64))
     received_at: Mapped[datetime]
     header: Mapped[dict[str, Any]]
+    patient_id: Mapped[str] = mapped_column(default="", server_default="", index=True)
+    issuer_of_patient_id: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class JobRow(Table):
@@ -144,6 +147,7 @@ class JobRow(Table):
     bone_age_months: Mapped[float | None]
     weights_version: Mapped[str | None]
     finding: Mapped[dict[str, Any] | None]
+    corrections: Mapped[list[dict[str, Any]] | None]
 
 
 class EventRow(Table):

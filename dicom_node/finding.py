@@ -1,4 +1,4 @@
-"""What one job found: the estimate beside what the header says of the child."""
+"""What one job found: the estimate beside what the header and earlier results say of the child."""
 
 from __future__ import annotations
 
@@ -6,12 +6,90 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
-    from dicom_node.growth import Growth
+    from dicom_node.growth import Growth, Velocity
     from models.estimate import Estimate
 
 Laterality = Literal["L", "R"]
+CorrectedKeyword = Literal["PatientSex", "PatientBirthDate", "ImageLaterality"]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person said instead of the header, for one assessment.
+
+    Attributes
+    ----------
+    keyword : str
+        PatientSex, PatientBirthDate or ImageLaterality.
+    value : str
+        As the header would have it.
+    actor : str
+        Who said so.
+    """
+
+    keyword: CorrectedKeyword
+    value: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResult:
+    """A bone age of the same patient from an earlier examination.
+
+    Attributes
+    ----------
+    acquired_on : date
+        The day of the radiograph.
+    chronological_age_months : float or None
+        The age on that day.
+    bone_age_months, sd_months : float
+        The answer and its predictive SD.
+    weights_version : str
+        What gave it.
+    """
+
+    acquired_on: date
+    chronological_age_months: float | None
+    bone_age_months: float
+    sd_months: float
+    weights_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """The result that this one replaces.
+
+    Attributes
+    ----------
+    reported_at : datetime
+        When it was made.
+    weights_version, software_version, calibration : str or None
+        What made it.
+    corrections : tuple of Correction
+        What had been corrected for it already.
+    """
+
+    reported_at: datetime
+    weights_version: str | None
+    software_version: str | None
+    calibration: str | None
+    corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the node knows of a child and an image beside the header; see `Finding`."""
+
+    earlier: tuple[EarlierResult, ...] = ()
+    corrections: tuple[Correction, ...] = ()
+    replaces: Replaced | None = None
+
+    def corrected(self, keyword: CorrectedKeyword) -> str | None:
+        """Return what a person said instead of the header, or None."""
+        said = (c.value for c in self.corrections if c.keyword == keyword)
+        return next(said, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +109,16 @@ class Finding:
         the table.
     started_at : datetime
         When the analysis began, with its time zone: ContentDate and ContentTime (IHE AIR).
+    acquired_on : date or None
+        The day of the radiograph.
+    earlier : tuple of EarlierResult
+        Of the same patient, oldest first.
+    velocity : Velocity or None
+        Of growth since an earlier result, where one is old enough.
+    corrections : tuple of Correction
+        What a person said instead of the header.
+    replaces : Replaced or None
+        The result that this one is a re-run of.
     """
 
     estimate: Estimate
@@ -38,3 +126,8 @@ class Finding:
     laterality: Laterality | None
     growth: Growth | None
     started_at: datetime
+    acquired_on: date | None = None
+    earlier: tuple[EarlierResult, ...] = ()
+    velocity: Velocity | None = None
+    corrections: tuple[Correction, ...] = ()
+    replaces: Replaced | None = None

@@ -8,15 +8,26 @@ chronological age) / Brush SD, differs from it by up to 0.66 SD, so every report
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from models.brush import NORMAL_Z, brush_reference, classify
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from dicom_node.finding import EarlierResult
     from models.estimate import Estimate
 
 Determination = Literal["normal", "delayed", "advanced", "indeterminate"]
+
+DAYS_PER_YEAR: Final = 365.2425
+SHORTEST_YEARS: Final = 0.5
+"""Nearer results give no velocity: two errors of the network would be most of it."""
+Z_90: Final = 1.645
+"""SDs to either bound of a 90 % interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +86,38 @@ def determine(z_score: float, low: float, high: float) -> Determination:
     if any(low < limit < high for limit in (-NORMAL_Z, NORMAL_Z)):
         return "indeterminate"
     return classify(z_score)
+
+
+@dataclass(frozen=True, slots=True)
+class Velocity:
+    """How fast a bone age grew between two radiographs.
+
+    Attributes
+    ----------
+    years_per_year : float
+        Years of bone age a year of time.
+    interval : tuple of float
+        90 % interval from both predictive SDs, the two errors taken as independent. Those of
+        one child are alike, so it is rather too wide.
+    since : date
+        The day of the earlier radiograph.
+    """
+
+    years_per_year: float
+    interval: tuple[float, float]
+    since: date
+
+
+def growth_velocity(
+    estimate: Estimate, acquired_on: date | None, earlier: Sequence[EarlierResult]
+) -> Velocity | None:
+    """Return the growth since the latest earlier result that is at least half a year old."""
+    if acquired_on is None:
+        return None
+    for before in sorted(earlier, key=lambda result: result.acquired_on, reverse=True):
+        years = (acquired_on - before.acquired_on).days / DAYS_PER_YEAR
+        if years >= SHORTEST_YEARS:
+            grown = (estimate.bone_age_months - before.bone_age_months) / 12 / years
+            error = Z_90 * math.hypot(estimate.sd_months, before.sd_months) / 12 / years
+            return Velocity(grown, (grown - error, grown + error), before.acquired_on)
+    return None

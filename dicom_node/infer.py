@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
 from dicom_node.errors import ConfigError, PixelsError
-from dicom_node.finding import Finding
-from dicom_node.growth import assess_growth
+from dicom_node.finding import Finding, Known, Laterality
+from dicom_node.growth import assess_growth, growth_velocity
 from dicom_node.pixels import read_picture_pixels
-from dicom_node.source_header import chronological_age_months, laterality, recorded_sex
+from dicom_node.source_header import (
+    acquisition_date,
+    chronological_age_months,
+    laterality,
+    recorded_sex,
+)
 from models.tjnet.calibration import CalibrationError
 from models.tjnet.estimator import Estimator, UnusablePictureError
 from models.tjnet.weights import WeightsError
@@ -22,6 +27,10 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
     from dicom_node.config import InferenceSection
+    from models.estimate import Estimate
+
+NOTHING_MORE: Final = Known()
+SIDES: Final[dict[str, Laterality]] = {"L": "L", "R": "R"}
 
 
 def load_estimator(section: InferenceSection) -> Estimator:
@@ -49,8 +58,10 @@ def load_estimator(section: InferenceSection) -> Estimator:
         raise ConfigError(msg) from error
 
 
-def find(estimator: Estimator, source: Dataset) -> tuple[npt.NDArray[np.float32], Finding]:
-    """Assess a radiograph.
+def find(
+    estimator: Estimator, source: Dataset, known: Known = NOTHING_MORE
+) -> tuple[npt.NDArray[np.float32], Finding]:
+    """Assess a radiograph, by its header and what is known beside it.
 
     Returns
     -------
@@ -67,15 +78,28 @@ def find(estimator: Estimator, source: Dataset) -> tuple[npt.NDArray[np.float32]
     started_at = datetime.now(UTC).astimezone()
     picture = read_picture_pixels(source)
     try:
-        estimate = estimator.estimate(picture, recorded_sex(source))
+        sex = known.corrected("PatientSex") or recorded_sex(source)
+        estimate = estimator.estimate(picture, sex)
     except UnusablePictureError as error:
         raise PixelsError(str(error)) from error
-    age = chronological_age_months(source)
-    finding = Finding(
+    return picture, _finding(source, estimate, known, started_at)
+
+
+def _finding(source: Dataset, estimate: Estimate, known: Known, started_at: datetime) -> Finding:
+    """Return an estimate with what is known of the child."""
+    age = chronological_age_months(source, known.corrected("PatientBirthDate"))
+    day = acquisition_date(source)
+    side = known.corrected("ImageLaterality")
+    earlier = tuple(result for result in known.earlier if day and result.acquired_on < day)
+    return Finding(
         estimate=estimate,
         chronological_age_months=age,
-        laterality=laterality(source),
+        laterality=laterality(source) if side is None else SIDES[side],
         growth=assess_growth(estimate, age),
         started_at=started_at,
+        acquired_on=day,
+        earlier=earlier,
+        velocity=growth_velocity(estimate, day, earlier),
+        corrections=known.corrections,
+        replaces=known.replaces,
     )
-    return picture, finding

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from dicom_node import corrections
 from dicom_node.db import EventRow, InstanceRow, JobRow, OutputRow, now
 from dicom_node.errors import NoSuchJobError, NotAllowedError
+from dicom_node.finding import CorrectedKeyword
 from dicom_node.states import JOB_MOVES, JobState, check_job_move
 
 NODE = "node"
@@ -70,6 +73,8 @@ def receive(session: Session, instance: NewInstance) -> int | None:
     row = InstanceRow(
         **asdict(instance),
         revision=max((row.revision for row in known), default=0) + 1,
+        patient_id=instance.header.get("PatientID", ""),
+        issuer_of_patient_id=instance.header.get("IssuerOfPatientID", ""),
         received_at=now(),
     )
     session.add(row)
@@ -88,8 +93,14 @@ def last_job_of_sop_instance(session: Session, sop_instance_uid: str) -> int | N
     return session.scalar(newest)
 
 
-def _insert(
-    session: Session, instance_id: int, *, rerun_of: int | None, actor: str, reason: str | None
+def _insert(  # noqa: PLR0913 - a row has this many parts
+    session: Session,
+    instance_id: int,
+    *,
+    rerun_of: int | None,
+    actor: str,
+    reason: str | None,
+    corrected: list[dict[str, Any]] | None = None,
 ) -> int:
     """Insert a job in its first state, with its first event."""
     moment = now()
@@ -98,6 +109,7 @@ def _insert(
         state=JobState.RECEIVED,
         reason=None,
         rerun_of=rerun_of,
+        corrections=corrected or None,
         created_at=moment,
         updated_at=moment,
     )
@@ -282,8 +294,23 @@ def get(session: Session, job_id: int) -> JobRow:
     return job
 
 
-def rerun(session: Session, job_id: int, actor: str) -> int:
+def rerun(
+    session: Session,
+    job_id: int,
+    actor: str,
+    corrected: Mapping[CorrectedKeyword, str] = MappingProxyType({}),
+) -> int:
     """Insert a new job for the same instance, naming this one as its predecessor.
+
+    Parameters
+    ----------
+    session : Session
+        The transaction; the caller commits.
+    job_id, actor : int, str
+        What is run again, and who wants it.
+    corrected : mapping of str
+        What the actor says instead of the header, by keyword; corrections of the old job hold
+        where it says nothing else.
 
     Returns
     -------
@@ -293,8 +320,10 @@ def rerun(session: Session, job_id: int, actor: str) -> int:
     Raises
     ------
     NotAllowedError
-        If the job has not come to an end yet, or its radiograph was replaced by a correction.
+        If the job has not come to an end yet, its radiograph was replaced by a correction, or
+        a correction cannot be.
     """
+    corrections.check(corrected)
     job = get(session, job_id)
     instance = session.get_one(InstanceRow, job.instance_id)
     newest = last_job_of_sop_instance(session, instance.sop_instance_uid)
@@ -305,7 +334,16 @@ def rerun(session: Session, job_id: int, actor: str) -> int:
         msg = f"job {job_id} is {job.state}: it will be assessed anyway"
         raise NotAllowedError(msg)
     reason = f"re-run of job {job_id}"
-    return _insert(session, job.instance_id, rerun_of=job_id, actor=actor, reason=reason)
+    if corrected:
+        reason += f", {', '.join(corrected)} corrected"
+    return _insert(
+        session,
+        job.instance_id,
+        rerun_of=job_id,
+        actor=actor,
+        reason=reason,
+        corrected=corrections.merged(job.corrections, corrected, actor),
+    )
 
 
 def change(

@@ -23,6 +23,7 @@ from dicom_node.errors import ConfigError, NodeError, PeerError, PixelsError
 from dicom_node.lease import Lease
 from dicom_node.node import new_owner
 from dicom_node.states import DeliveryState, JobState
+from dicom_node.words import words_of
 
 if TYPE_CHECKING:
     from dicom_node.config import Destination
@@ -69,7 +70,7 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
     from dicom_node.infer import find  # noqa: PLC0415 - torch, in the assessing process only
 
     source = pydicom.dcmread(node.storage.absolute(work.path))
-    picture, finding = find(estimator, source)
+    picture, finding = find(estimator, source, work.known)
     outputs = results.build(node, work, source, picture, finding)
     destinations = routes.destinations_for(node.config, work.calling_ae_title, source)
     values = {
@@ -78,7 +79,7 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
         "weights_version": results.version_key(
             finding.estimate.weights_version, finding.estimate.calibration
         ),
-        "finding": results.as_values(finding),
+        "finding": results.as_values(finding, words_of(node.config.results.language)),
     }
     with node.database.write() as session:
         moved = jobs.move(

@@ -12,16 +12,17 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from dicom_node.report_text import (
+    at_least,
     interval_words,
-    lower_bound_words,
     report_lines,
     title,
     years_and_months,
 )
-from dicom_node.vocabulary import RESEARCH_USE
+from dicom_node.words import ENGLISH
 
 if TYPE_CHECKING:
     from dicom_node.finding import Finding
+    from dicom_node.words import Words
 
 Colour = tuple[int, int, int]
 
@@ -55,7 +56,9 @@ PERCENTILES: Final = (0.5, 99.5)
 """The radiograph is shown between these percentiles, as the network sees it."""
 
 
-def draw_page(picture: npt.NDArray[np.floating], finding: Finding) -> npt.NDArray[np.uint8]:
+def draw_page(
+    picture: npt.NDArray[np.floating], finding: Finding, words: Words = ENGLISH
+) -> npt.NDArray[np.uint8]:
     """Return the page as an RGB image.
 
     Parameters
@@ -65,6 +68,8 @@ def draw_page(picture: npt.NDArray[np.floating], finding: Finding) -> npt.NDArra
         the page's long side would be under 1024 or over 2048 pixels.
     finding : Finding
         What is written beside it; the estimate's heatmap covers the whole picture.
+    words : Words
+        The language.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def draw_page(picture: npt.NDArray[np.floating], finding: Finding) -> npt.NDArra
         msg = f"a picture has rows and columns, not the shape {picture.shape}"
         raise ValueError(msg)
     unit_px, size_px = _layout(picture.shape)
-    panel = _panel(finding, unit_px, height_px=size_px[1])
+    panel = _panel(finding, words, unit_px, height_px=size_px[1])
     page = Image.new("RGB", (size_px[0] + panel.width, panel.height), PAPER)
     radiograph = _overlaid(picture, finding.estimate.heatmap, size_px)
     page.paste(radiograph, (0, (page.height - radiograph.height) // 2))
@@ -139,31 +144,33 @@ def _palette() -> npt.NDArray[np.uint8]:
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
-def _panel(finding: Finding, unit_px: float, *, height_px: int) -> Image.Image:
+def _panel(finding: Finding, words: Words, unit_px: float, *, height_px: int) -> Image.Image:
     """Return the written part of the page: as high as the radiograph, or higher if it must be."""
     draft = _Pen(unit_px, height_px=1)
-    _write(draft, finding)
+    _write(draft, finding, words)
     pen = _Pen(unit_px, height_px=max(height_px, round(draft.y + MARGIN * unit_px)))
-    _write(pen, finding)
+    _write(pen, finding, words)
     return pen.image
 
 
-def _write(pen: _Pen, finding: Finding) -> None:
+def _write(pen: _Pen, finding: Finding, words: Words) -> None:
     """Write the report, the legend and the marking from the top down."""
     estimate = finding.estimate
     age_months = estimate.bone_age_months
-    pen.line(title(finding), HEADING, FAINT)
-    bound = lower_bound_words(age_months, estimate.sex)
-    pen.line(f"{bound}{years_and_months(age_months)}", ANSWER, INK)
-    pen.line(f"{bound}{round(age_months)} months", HEADING, INK)
-    pen.line(f"90 % interval {interval_words(estimate)}", HEADING, INK)
+    pen.line(title(finding, words), HEADING, FAINT)
+    for age, size in (
+        (years_and_months(age_months, words), ANSWER),
+        (words("months", months=round(age_months)), HEADING),
+    ):
+        pen.line(at_least(age, age_months, estimate.sex, words), size, INK)
+    pen.line(words("interval_label", interval=interval_words(estimate, words)), HEADING, INK)
     pen.rule()
-    for line in report_lines(finding):
+    for line in report_lines(finding, words):
         pen.row(line.label, line.text, FLAG if line.is_flag else INK)
     pen.rule()
-    pen.legend("Heatmap: where the estimate comes from")
+    pen.legend(words)
     pen.rule()
-    pen.line(RESEARCH_USE, BODY, FLAG)
+    pen.line(words("research_use"), BODY, FLAG)
 
 
 class _Pen:
@@ -192,17 +199,17 @@ class _Pen:
         self.draw.line((left, self.y, right, self.y), RULE, max(1, round(self.unit_px)))
         self.y += 11 * self.unit_px
 
-    def legend(self, words: str) -> None:
+    def legend(self, words: Words) -> None:
         """Draw the colours of the heatmap as they look over mid-gray bone."""
-        self._write(words, BODY, FAINT, MARGIN)
+        self._write(words("heatmap"), BODY, FAINT, MARGIN)
         width, height = (round(side * self.unit_px) for side in (PANEL - 2 * MARGIN, 12))
         heat = Image.linear_gradient("L").rotate(90).resize((width, max(1, height)))
         bar = _blended(Image.new("L", heat.size, 128), heat)
         self.image.paste(bar, (round(MARGIN * self.unit_px), round(self.y)))
         self.y += 16 * self.unit_px
         font, right = self._font(SMALL), (PANEL - MARGIN) * self.unit_px
-        self.draw.text((MARGIN * self.unit_px, self.y), "little", FAINT, font)
-        self.draw.text((right, self.y), "much", FAINT, font, anchor="ra")
+        self.draw.text((MARGIN * self.unit_px, self.y), words("little"), FAINT, font)
+        self.draw.text((right, self.y), words("much"), FAINT, font, anchor="ra")
         self.y += LEADING * SMALL * self.unit_px
 
     def _font(self, size: float) -> ImageFont.FreeTypeFont:

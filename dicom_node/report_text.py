@@ -1,21 +1,26 @@
-"""The report as a radiologist reads it: plain lines, the same on a terminal and on the page."""
+"""The report as a radiologist reads it: plain lines, the same on a terminal and on the page.
+
+Every text is in `dicom_node.words`, so that it can be had in several languages.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dicom_node.vocabulary import RESEARCH_USE
+from dicom_node import __version__
+from dicom_node.words import ENGLISH
 from models.atlas import CEILING_MONTHS, is_at_ceiling, reaches_ceiling
 from models.brush import BRUSH
 
 if TYPE_CHECKING:
-    from dicom_node.finding import Finding
+    from dicom_node.finding import Correction, Finding, Replaced
     from dicom_node.growth import Determination
+    from dicom_node.words import Words
     from models.estimate import Estimate
 
-SIDES: Final = {"L": "left hand", "R": "right hand", None: "side not recorded"}
-SEXES: Final = {"M": "male", "F": "female", "unknown": "not recorded"}
+SIDES: Final = {"L": "side_left", "R": "side_right", None: "side_unknown"}
+SEXES: Final = {"M": "male", "F": "female", "unknown": "sex_unknown"}
 
 SEEN_FROM_ACCURACY: Final = 0.75
 """Weights that saw the recorded sex less often on their validation split say nothing of it."""
@@ -41,46 +46,47 @@ class ReportLine:
     is_flag: bool = False
 
 
-def years_and_months(age_months: float) -> str:
+def years_and_months(age_months: float, words: Words = ENGLISH) -> str:
     """Return an age as "10 y 4 m", to the nearest month."""
     years, months = divmod(round(age_months), 12)
-    return f"{years} y {months} m"
+    return words("years_and_months", years=years, months=months)
 
 
-def age_words(age_months: float) -> str:
+def age_words(age_months: float, words: Words = ENGLISH) -> str:
     """Return an age as "10 y 4 m (124 months)", to the nearest month."""
-    return f"{years_and_months(age_months)} ({round(age_months)} months)"
+    years, months = divmod(round(age_months), 12)
+    return words("age", years=years, months=months, total=round(age_months))
 
 
-def title(finding: Finding) -> str:
+def title(finding: Finding, words: Words = ENGLISH) -> str:
     """Return what the report is about: "Bone age, left hand"."""
-    return f"Bone age, {SIDES[finding.laterality]}"
+    return words("title", side=words(SIDES[finding.laterality]))
 
 
-def lower_bound_words(bone_age_months: float, sex: str) -> str:
-    """Return "at least " where the atlas of this sex ends, else nothing."""
-    return "at least " if is_at_ceiling(bone_age_months, sex) else ""
+def at_least(age: str, bone_age_months: float, sex: str, words: Words = ENGLISH) -> str:
+    """Return an age in words as a lower bound where the atlas of this sex ends, else as it is."""
+    return words("at_least", age=age) if is_at_ceiling(bone_age_months, sex) else age
 
 
-def bone_age_words(bone_age_months: float, sex: str) -> str:
+def bone_age_words(bone_age_months: float, sex: str, words: Words = ENGLISH) -> str:
     """Return a bone age; as a lower bound where the atlas of this sex ends."""
-    return lower_bound_words(bone_age_months, sex) + age_words(bone_age_months)
+    return at_least(age_words(bone_age_months, words), bone_age_months, sex, words)
 
 
-def interval_words(estimate: Estimate) -> str:
+def interval_words(estimate: Estimate, words: Words = ENGLISH) -> str:
     """Return the 90 % interval; open where it reaches the atlas's last plate."""
     lower, upper = (round(bound) for bound in estimate.interval_months)
     if reaches_ceiling(estimate.interval_months[1], estimate.sex):
-        return f"{lower} months or more"
-    return f"{lower} to {upper} months"
+        return words("interval_open", lower=lower)
+    return words("interval", lower=lower, upper=upper)
 
 
-def headline(finding: Finding) -> str:
+def headline(finding: Finding, words: Words = ENGLISH) -> str:
     """Return the answer: "Bone age 10 y 4 m (124 months), 90 % interval 108 to 139 months"."""
     estimate = finding.estimate
-    words = bone_age_words(estimate.bone_age_months, estimate.sex)
-    sex = ", sex not recorded" if estimate.sex == "unknown" else ""
-    return f"Bone age {words}, 90 % interval {interval_words(estimate)}{sex}"
+    key = "headline_unknown_sex" if estimate.sex == "unknown" else "headline"
+    age = bone_age_words(estimate.bone_age_months, estimate.sex, words)
+    return words(key, age=age, interval=interval_words(estimate, words))
 
 
 def determination(finding: Finding) -> Determination | None:
@@ -91,119 +97,212 @@ def determination(finding: Finding) -> Determination | None:
     return "indeterminate" if is_known else None
 
 
-def report_lines(finding: Finding) -> list[ReportLine]:
+def report_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
     """Return everything that stands below the headline, in reading order."""
+    estimate = finding.estimate
     return [
-        *image_lines(finding.estimate),
-        *_bone_age_lines(finding.estimate),
-        *_growth_lines(finding),
-        *_sex_lines(finding.estimate),
-        ReportLine("Method", _method(finding.estimate)),
-        ReportLine("Weights", finding.estimate.weights_version),
-        *_calibration_lines(finding.estimate),
+        *notice_lines(finding, words),
+        *_bone_age_lines(estimate, words),
+        *_growth_lines(finding, words),
+        *earlier_lines(finding, words),
+        *_sex_lines(estimate, words),
+        ReportLine(words("method"), _method(estimate, words)),
+        ReportLine(words("weights"), estimate.weights_version),
+        *_calibration_lines(estimate, words),
     ]
 
 
-def report_text(finding: Finding) -> str:
+def report_text(finding: Finding, words: Words = ENGLISH) -> str:
     """Return the whole report as text, one fact a line, ended by a line feed."""
-    lines = report_lines(finding)
+    lines = report_lines(finding, words)
     width = max(len(line.label) for line in lines) + 2
     body = [f"{line.label:<{width}}{line.text}{'  (!)' if line.is_flag else ''}" for line in lines]
-    return "\n".join([title(finding), headline(finding), *body, RESEARCH_USE]) + "\n"
+    ends = title(finding, words), headline(finding, words), words("research_use")
+    return "\n".join([*ends[:2], *body, ends[2]]) + "\n"
 
 
-def _method(estimate: Estimate) -> str:
+def _method(estimate: Estimate, words: Words) -> str:
     """Return the method, with the views where it averaged more than one."""
-    method = "Greulich-Pyle, TJ-Net"
-    return method if estimate.views == 1 else f"{method}, mean of {estimate.views} views"
+    if estimate.views == 1:
+        return words("method_text")
+    return words("method_views", views=estimate.views)
 
 
-def _calibration_lines(estimate: Estimate) -> list[ReportLine]:
+def _calibration_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
     """Return the correction that bone age and interval went through, where there is one."""
     if estimate.calibration is None:
         return []
-    return [ReportLine("Calibration", f"{estimate.calibration} (a linear correction)")]
+    text = words("calibration_text", calibration=estimate.calibration)
+    return [ReportLine(words("calibration"), text)]
 
 
-def image_lines(estimate: Estimate) -> list[ReportLine]:
-    """Return what was done to the image before it was read: a reader must look whether rightly."""
+def notice_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
+    """Return what a reader must know before the numbers.
+
+    What was done to the image before it was read, what a person said instead of the header, and
+    which result this one replaces: whether rightly, a reader must look.
+    """
+    replaced = (
+        [] if finding.replaces is None else [_replaced_line(finding, finding.replaces, words)]
+    )
+    corrected = words("corrected")
+    return [
+        *_image_lines(finding.estimate, words),
+        *(
+            ReportLine(corrected, _correction(correction, words), is_flag=True)
+            for correction in finding.corrections
+        ),
+        *replaced,
+    ]
+
+
+def _image_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
+    """Return what was done to the image before it was read."""
     lines = []
     if estimate.inverted:
-        lines.append(ReportLine("Image", "black and white were turned round", is_flag=True))
+        lines.append(ReportLine(words("image"), words("image_inverted"), is_flag=True))
     if estimate.turned_deg:
-        words = f"turned by {estimate.turned_deg} degrees counter-clockwise"
-        lines.append(ReportLine("Image", words, is_flag=True))
+        text = words("image_turned", degrees=estimate.turned_deg)
+        lines.append(ReportLine(words("image"), text, is_flag=True))
     return lines
 
 
-def _bone_age_lines(estimate: Estimate) -> list[ReportLine]:
+def _correction(correction: Correction, words: Words) -> str:
+    """Return one correction and who made it; a birth date's value is not repeated."""
+    if correction.keyword == "PatientSex":
+        what = words("corrected_sex", value=words(SEXES.get(correction.value, "sex_unknown")))
+    elif correction.keyword == "ImageLaterality":
+        side = {"L": "side_left", "R": "side_right"}.get(correction.value, "side_unknown")
+        what = words("corrected_side", value=words(side))
+    else:
+        what = words("corrected_birth_date")
+    return words("corrected_text", what=what, actor=correction.actor)
+
+
+def _replaced_line(finding: Finding, old: Replaced, words: Words) -> ReportLine:
+    """Return which result this one replaces, and what is not as it was."""
+    keys = [
+        (key, was)
+        for key, was, present in (
+            ("changed_weights", old.weights_version, finding.estimate.weights_version),
+            ("changed_software", old.software_version, __version__),
+            ("changed_calibration", old.calibration, finding.estimate.calibration),
+        )
+        if was != present
+    ]
+    changes = [words(key, old=was or words("none")) for key, was in keys]
+    changes += [
+        _correction(correction, words)
+        for correction in finding.corrections
+        if correction not in old.corrections
+    ]
+    text = words(
+        "replaces_text",
+        date=f"{old.reported_at:%Y-%m-%d %H:%M}",
+        changes=", ".join(changes) or words("changed_nothing"),
+    )
+    return ReportLine(words("replaces"), text)
+
+
+def _bone_age_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
     """Return what qualifies the bone age: the end of the atlas, and both sexes if unknown."""
-    lines = [ReportLine("Predictive SD", f"{estimate.sd_months:.1f} months")]
+    sd = words("months", months=f"{estimate.sd_months:.1f}")
+    lines = [ReportLine(words("predictive_sd"), sd)]
     if is_at_ceiling(estimate.bone_age_months, estimate.sex):
-        end = round(CEILING_MONTHS[estimate.sex]) // 12
-        lines.append(ReportLine("End of atlas", f"{end} years: a lower bound", is_flag=True))
-    by_sex = estimate.by_sex or {}
+        end = words("end_of_atlas_text", years=round(CEILING_MONTHS[estimate.sex]) // 12)
+        lines.append(ReportLine(words("end_of_atlas"), end, is_flag=True))
     lines += [
-        ReportLine(f"If {SEXES[sex]}", bone_age_words(months, sex))
-        for sex, months in by_sex.items()
+        ReportLine(words(f"if_{SEXES[sex]}"), bone_age_words(months, sex, words))
+        for sex, months in (estimate.by_sex or {}).items()
     ]
     return lines
 
 
-def _growth_lines(finding: Finding) -> list[ReportLine]:
+def _growth_lines(finding: Finding, words: Words) -> list[ReportLine]:
     """Return the chronological age and what the Brush table makes of it."""
     age = finding.chronological_age_months
+    label, z_score = words("chronological_age"), words("z_score")
     if age is None:
         return [
-            ReportLine("Chronological age", "not recorded"),
-            ReportLine("Z-score", "none: the age is not recorded"),
+            ReportLine(label, words("not_recorded")),
+            ReportLine(z_score, words("z_score_no_age")),
         ]
     # An age is counted in completed months.
-    lines = [ReportLine("Chronological age", age_words(int(age)))]
+    lines = [ReportLine(label, age_words(int(age), words))]
     growth = finding.growth
     if growth is None:
-        return lines + _no_growth_lines(finding.estimate.sex)
-    determination: str = growth.determination
-    if determination == "indeterminate":
-        determination = "indeterminate: the interval crosses 2 SD"
+        return lines + _no_growth_lines(finding.estimate.sex, words)
+    mean, sd = f"{growth.mean_months:.1f}", f"{growth.sd_months:.1f}"
+    is_abnormal = growth.determination in {"delayed", "advanced"}
     return [
         *lines,
-        ReportLine("Brush mean, SD", f"{growth.mean_months:.1f}, {growth.sd_months:.1f} months"),
-        ReportLine("Z-score", f"{growth.z_score:+.2f} to the Brush mean"),
-        ReportLine(
-            "Determination", determination, is_flag=determination in {"delayed", "advanced"}
-        ),
+        ReportLine(words("brush"), words("brush_text", mean=mean, sd=sd)),
+        ReportLine(z_score, words("z_score_text", z_score=f"{growth.z_score:+.2f}")),
+        ReportLine(words("determination"), words(growth.determination), is_flag=is_abnormal),
     ]
 
 
-def _no_growth_lines(sex: str) -> list[ReportLine]:
+def _no_growth_lines(sex: str, words: Words) -> list[ReportLine]:
     """Return why there is no z-score for a child whose age is known."""
     if sex not in BRUSH:
-        return [ReportLine("Z-score", "none: the sex is not recorded")]
+        return [ReportLine(words("z_score"), words("z_score_no_sex"))]
     first, last = round(BRUSH[sex][0][0]), round(BRUSH[sex][-1][0])
     return [
-        ReportLine("Z-score", f"none: the Brush table spans {first} to {last} months"),
-        ReportLine("Determination", "indeterminate: age outside the table"),
+        ReportLine(words("z_score"), words("z_score_outside", first=first, last=last)),
+        ReportLine(words("determination"), words("indeterminate_outside")),
     ]
 
 
-def _sex_lines(estimate: Estimate) -> list[ReportLine]:
+def earlier_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
+    """Return the earlier results of the same patient, and the growth since one of them."""
+    lines = [
+        ReportLine(
+            words("earlier"),
+            words(
+                "earlier_text",
+                date=earlier.acquired_on.isoformat(),
+                bone_age=years_and_months(earlier.bone_age_months, words),
+                age=words("not_recorded")
+                if earlier.chronological_age_months is None
+                else years_and_months(earlier.chronological_age_months, words),
+            ),
+        )
+        for earlier in finding.earlier[-EARLIER_SHOWN:]
+    ]
+    velocity = finding.velocity
+    if velocity is not None:
+        lower, upper = velocity.interval
+        text = words(
+            "velocity_text",
+            velocity=f"{velocity.years_per_year:.2f}",
+            lower=f"{lower:.2f}",
+            upper=f"{upper:.2f}",
+            date=velocity.since.isoformat(),
+        )
+        lines.append(ReportLine(words("velocity"), text))
+    return lines
+
+
+EARLIER_SHOWN: Final = 4
+"""Earlier results in words; the growth chart shows all."""
+
+
+def _sex_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
     """Return the recorded sex, and the sex seen in the image as a flag of consistency."""
-    recorded = ReportLine("Sex recorded", SEXES[estimate.sex])
+    recorded = ReportLine(words("sex_recorded"), words(SEXES[estimate.sex]))
+    label = words("sex_seen")
     if not sees_sex(estimate):
-        return [recorded, ReportLine("Sex seen in image", "not said: these weights cannot tell")]
-    seen = f"{SEXES[estimate.sex_seen]} ({estimate.sex_probability:.0%})"
-    is_flag = False
+        return [recorded, ReportLine(label, words("sex_seen_unable"))]
+    key = "sex_seen_disagrees"
     if estimate.sex == "unknown":
-        seen += ", not used"
+        key = "sex_seen_unused"
     elif estimate.sex == estimate.sex_seen:
-        seen += ", agrees"
+        key = "sex_seen_agrees"
     elif estimate.sex_probability < FLAG_PROBABILITY:
-        seen += ", disagrees, but weakly"
-    else:
-        seen += ", DISAGREES: check patient and image"
-        is_flag = True
-    return [recorded, ReportLine("Sex seen in image", seen, is_flag=is_flag)]
+        key = "sex_seen_weakly"
+    seen = words(SEXES[estimate.sex_seen])
+    text = words(key, sex=seen, probability=f"{estimate.sex_probability:.0%}")
+    return [recorded, ReportLine(label, text, is_flag=key == "sex_seen_disagrees")]
 
 
 def sees_sex(estimate: Estimate) -> bool:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from dicom_node import __version__
+from dicom_node import __version__, corrections
 from dicom_node.db import InstanceRow, JobRow, OutputRow
+from dicom_node.finding import Known, Replaced
+from dicom_node.history import earlier_results
 from dicom_node.identity import ReferencedInstance, ResultIdentity, device_uid
 from dicom_node.report_text import report_text
 from dicom_node.secondary_capture import build_secondary_capture
 from dicom_node.structured_report import build_structured_report
 from dicom_node.vocabulary import new_uid
+from dicom_node.words import ENGLISH, words_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
     from pydicom import Dataset
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
     from dicom_node.finding import Finding
     from dicom_node.node import Node
+    from dicom_node.words import Words
 
 SERIES_NUMBERS = {"sc": 9101, "sr": 9102}
 """High, so that they sort behind the modality's own series."""
@@ -66,6 +73,8 @@ class Work:
         The study.
     predecessors : dict
         For each kind, the result of the nearest earlier job that has one.
+    known : Known
+        What is known of the child beside the header.
     """
 
     job_id: int
@@ -73,29 +82,49 @@ class Work:
     calling_ae_title: str
     study_instance_uid: str
     predecessors: dict[str, Predecessor]
+    known: Known
 
 
 def load_work(session: Session, job_id: int) -> Work:
     """Return what a claimed job is about."""
     job = session.get_one(JobRow, job_id)
     instance = session.get_one(InstanceRow, job.instance_id)
+    before, outputs = _before(session, job)
     return Work(
         job_id=job_id,
         path=instance.path,
         calling_ae_title=instance.calling_ae_title,
         study_instance_uid=instance.study_instance_uid,
-        predecessors=_predecessors(session, job),
+        predecessors={output.kind: _predecessor(session, before, output) for output in outputs},
+        known=Known(
+            earlier=earlier_results(session, instance),
+            corrections=corrections.read(job.corrections),
+            replaces=_replaced(before) if outputs else None,
+        ),
     )
 
 
-def _predecessors(session: Session, job: JobRow) -> dict[str, Predecessor]:
+def _before(session: Session, job: JobRow) -> tuple[JobRow, Sequence[OutputRow]]:
     """Walk back over the jobs that this one re-runs, to the nearest with results."""
     while job.rerun_of is not None:
         job = session.get_one(JobRow, job.rerun_of)
         outputs = session.scalars(select(OutputRow).where(OutputRow.job_id == job.id)).all()
         if outputs:
-            return {output.kind: _predecessor(session, job, output) for output in outputs}
-    return {}
+            return job, outputs
+    return job, ()
+
+
+def _replaced(job: JobRow) -> Replaced:
+    """Return what a report says of the one that it replaces."""
+    finding = job.finding or {}
+    started_at = finding.get("started_at")
+    return Replaced(
+        reported_at=datetime.fromisoformat(started_at) if started_at else job.created_at,
+        weights_version=finding.get("weights_version"),
+        software_version=finding.get("software_version"),
+        calibration=finding.get("calibration"),
+        corrections=corrections.read(job.corrections),
+    )
 
 
 def _predecessor(session: Session, job: JobRow, output: OutputRow) -> Predecessor:
@@ -159,15 +188,26 @@ def build(
     The rows are not yet in the database; files whose rows never come are harmless.
     """
     estimate, ae_title = finding.estimate, node.config.node.ae_title
+    words = words_of(node.config.results.language)
     capture_identity, report_identity = (
         identity_for(work, kind, estimate.weights_version, ae_title, estimate.calibration)
         for kind in ("sc", "sr")
     )
     capture = build_secondary_capture(
-        source, picture, finding, capture_identity, predecessors=_references(work, "sc")
+        source,
+        picture,
+        finding,
+        capture_identity,
+        predecessors=_references(work, "sc"),
+        words=words,
     )
     report = build_structured_report(
-        source, finding, report_identity, predecessors=_references(work, "sr"), heatmap=capture
+        source,
+        finding,
+        report_identity,
+        predecessors=_references(work, "sr"),
+        heatmap=capture,
+        words=words,
     )
     return [
         _keep(node, work, "sc", capture, capture_identity),
@@ -207,9 +247,9 @@ def _keep(
     )
 
 
-def as_values(finding: Finding) -> dict[str, Any]:
+def as_values(finding: Finding, words: Words = ENGLISH) -> dict[str, Any]:
     """Return a finding as the database keeps it: the numbers of the report, and its words."""
-    estimate, growth = finding.estimate, finding.growth
+    estimate, growth, velocity = finding.estimate, finding.growth, finding.velocity
     return {
         "bone_age_months": round(estimate.bone_age_months, 2),
         "sd_months": round(estimate.sd_months, 2),
@@ -226,8 +266,17 @@ def as_values(finding: Finding) -> dict[str, Any]:
         "determination": growth.determination if growth else None,
         "brush_mean_months": growth.mean_months if growth else None,
         "brush_sd_months": growth.sd_months if growth else None,
+        "acquired_on": finding.acquired_on.isoformat() if finding.acquired_on else None,
+        "started_at": finding.started_at.isoformat(),
+        "velocity_years_per_year": velocity.years_per_year if velocity else None,
+        "velocity_interval": list(velocity.interval) if velocity else None,
+        "velocity_since": velocity.since.isoformat() if velocity else None,
+        "corrections": [
+            {"keyword": item.keyword, "actor": item.actor} for item in finding.corrections
+        ],
         "weights_version": estimate.weights_version,
+        "software_version": __version__,
         "calibration": estimate.calibration,
         "views": estimate.views,
-        "report": report_text(finding),
+        "report": report_text(finding, words),
     }

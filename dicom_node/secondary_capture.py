@@ -17,6 +17,7 @@ from dicom_node import vocabulary as v
 from dicom_node.identity import stamp
 from dicom_node.report_page import draw_page
 from dicom_node.source_header import complete_header, local_time
+from dicom_node.words import ENGLISH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,18 +28,20 @@ if TYPE_CHECKING:
 
     from dicom_node.finding import Finding
     from dicom_node.identity import ReferencedInstance, ResultIdentity
+    from dicom_node.words import Words
 
 ANY_ORIENTATION: Final = ("L", "F")
 """highdicom takes no page without an orientation; the source's is written over it."""
 
 
-def build_secondary_capture(
+def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is made of
     source: Dataset,
     picture: npt.NDArray[np.floating],
     finding: Finding,
     identity: ResultIdentity,
     *,
     predecessors: Sequence[ReferencedInstance] = (),
+    words: Words = ENGLISH,
 ) -> Dataset:
     """Return the page of one finding as a secondary capture, ready to be written or sent.
 
@@ -56,6 +59,8 @@ def build_secondary_capture(
         UIDs, numbers and equipment.
     predecessors : sequence of ReferencedInstance
         The captures that this one replaces.
+    words : Words
+        The language of the page.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def build_secondary_capture(
     header = complete_header(source)
     moment = local_time(header, finding.started_at)
     capture = SCImage(
-        pixel_array=draw_page(picture, finding),
+        pixel_array=draw_page(picture, finding, words),
         photometric_interpretation=PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=CoordinateSystemNames.PATIENT,

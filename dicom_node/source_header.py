@@ -184,18 +184,24 @@ def without_identity(header: Dataset) -> Dataset:
     return blank
 
 
-def chronological_age_months(header: Dataset) -> float | None:
+def chronological_age_months(header: Dataset, birth_date: str | None = None) -> float | None:
     """Return the age at acquisition in months, or None where the header does not say.
 
-    From PatientBirthDate and the best date there is; else from PatientAge, which is truncated to
-    its unit, a year for most children. A birth after the acquisition is no age.
+    From PatientBirthDate, or another date of birth where one is given, and the best date there
+    is; else from PatientAge, which is truncated to its unit, a year for most children. A birth
+    after the acquisition is no age.
     """
-    born = _day(_text(header, "PatientBirthDate"))
-    seen = next((day for day in map(_day, _texts(header, AGE_DATES)) if day), None)
+    born = _day(_text(header, "PatientBirthDate") if birth_date is None else birth_date)
+    seen = acquisition_date(header)
     if born and seen and born <= seen:
         return _months_between(born, seen)
     age = re.fullmatch(r"(\d{1,3})([DWMY])", _text(header, "PatientAge").upper())
     return int(age[1]) * MONTHS_IN[age[2]] if age else None
+
+
+def acquisition_date(header: Dataset) -> date | None:
+    """Return the day of the acquisition, from the best date there is."""
+    return next((day for day in map(_day, _texts(header, AGE_DATES)) if day), None)
 
 
 def recorded_sex(header: Dataset) -> str:

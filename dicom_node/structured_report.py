@@ -50,16 +50,25 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 
 from dicom_node import vocabulary as v
 from dicom_node.identity import stamp, tracking_uid
-from dicom_node.report_text import determination, headline, image_lines, sees_sex, title
+from dicom_node.report_text import (
+    determination,
+    earlier_lines,
+    headline,
+    notice_lines,
+    sees_sex,
+    title,
+)
 from dicom_node.source_header import complete_header, local_time, without_identity
+from dicom_node.words import ENGLISH
 from models.atlas import is_at_ceiling, reaches_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dicom_node.finding import Finding
-    from dicom_node.growth import Growth
+    from dicom_node.growth import Growth, Velocity
     from dicom_node.identity import ReferencedInstance, ResultIdentity
+    from dicom_node.words import Words
     from models.estimate import Estimate
 
 SOP_CLASSES: Final[dict[str, type[Comprehensive3DSR | ComprehensiveSR]]] = {
@@ -82,6 +91,7 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     predecessors: Sequence[ReferencedInstance] = (),
     heatmap: Dataset | None = None,
     sop_class_uid: str = Comprehensive3DSRStorage,
+    words: Words = ENGLISH,
 ) -> Dataset:
     """Return the report of one finding, ready to be written or sent.
 
@@ -99,6 +109,8 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
         An image made from the source, in the same study, that the report refers to.
     sop_class_uid : str
         Comprehensive 3D SR, or Comprehensive SR for an archive that refuses it.
+    words : Words
+        The language of its texts; codes keep their English meanings.
 
     Raises
     ------
@@ -112,7 +124,7 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     images = [without_identity(header), *_heatmaps(heatmap)]
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
-        content=_content(images, finding, identity, _procedures(header)),
+        content=_content(images, finding, identity, _procedures(header), words),
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
@@ -141,6 +153,7 @@ def _content(
     finding: Finding,
     identity: ResultIdentity,
     procedures: Sequence[Code],
+    words: Words,
 ) -> Dataset:
     """Return the root container of the tree (TID 1500); the first image is the source."""
     observer = DeviceObserverIdentifyingAttributes(
@@ -158,12 +171,12 @@ def _content(
         imaging_measurements=[_measurement_group(images, finding, identity)],
         title=v.IMAGING_MEASUREMENT_REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
-            CodedConcept.from_code(v.LANGUAGE)
+            CodedConcept.from_code(words.language)
         ),
     )
     # highdicom's own library wants orientation and spacing of every radiograph.
     root.ContentSequence.insert(len(root.ContentSequence) - 1, _image_library(images[0]))
-    root.ContentSequence.append(_summary(finding))
+    root.ContentSequence.append(_summary(finding, words))
     return root
 
 
@@ -294,6 +307,7 @@ def _measurements(finding: Finding) -> list[Measurement]:
         ),
         *_subject_age(finding.chronological_age_months),
         *([] if growth is None else _growth(growth)),
+        *([] if finding.velocity is None else _velocity(finding.velocity)),
         *_sex_probability(estimate),
     ]
 
@@ -332,6 +346,19 @@ def _growth(growth: Growth) -> list[Measurement]:
     ]
 
 
+def _velocity(velocity: Velocity) -> list[Measurement]:
+    """Return the growth velocity and its 90 % interval."""
+    lower, upper = velocity.interval
+    return [
+        Measurement(name, round(value, 2), v.YEARS_PER_YEAR)
+        for name, value in (
+            (v.GROWTH_VELOCITY, velocity.years_per_year),
+            (v.VELOCITY_LOWER, lower),
+            (v.VELOCITY_UPPER, upper),
+        )
+    ]
+
+
 def _evaluations(finding: Finding) -> list[QualitativeEvaluation]:
     """Return the coded statements on the image. What has a finding has passed the gate."""
     quality = QualitativeEvaluation(v.QUALITY, v.QUALITY_MET)
@@ -340,22 +367,27 @@ def _evaluations(finding: Finding) -> list[QualitativeEvaluation]:
     return [QualitativeEvaluation(v.SEX_SEEN, v.SEX[finding.estimate.sex_seen]), quality]
 
 
-def _summary(finding: Finding) -> ContainerContentItem:
+def _summary(finding: Finding, words: Words) -> ContainerContentItem:
     """Return the determination and the comments (TID 1500, Qualitative Evaluations).
 
     The headline stands among them because viewers drop the qualifier of a number: at the end of
-    the atlas it says 'at least'. So does what was done to the image before it was read.
+    the atlas it says 'at least'. So does what was done to the image before it was read, what a
+    person corrected, what a re-run replaces, and what earlier results say.
     """
+    lines = [*notice_lines(finding, words), *earlier_lines(finding, words)]
+    comments = [
+        headline(finding, words),
+        *(f"{line.label}: {line.text}" for line in lines),
+        words("research_use"),
+    ]
     summary = ContainerContentItem(v.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
     summary.ContentSequence = ContentSequence(
         [
             *_determination(finding),
-            TextContentItem(v.COMMENT, headline(finding), relationship_type=CONTAINS),
             *(
-                TextContentItem(v.COMMENT, f"{line.label}: {line.text}", relationship_type=CONTAINS)
-                for line in image_lines(finding.estimate)
+                TextContentItem(v.COMMENT, comment, relationship_type=CONTAINS)
+                for comment in comments
             ),
-            TextContentItem(v.COMMENT, v.RESEARCH_USE, relationship_type=CONTAINS),
         ],
     )
     return summary

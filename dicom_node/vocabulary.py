@@ -68,7 +68,6 @@ SCHEMES: Final = (
 # --- Report --------------------------------------------------------------------------------
 
 IMAGING_MEASUREMENT_REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")
-LANGUAGE: Final = Code("en-US", "RFC5646", "English (United States)")
 IMAGING_PROCEDURE: Final = Code("363679005", "SCT", "Imaging procedure")
 COMMENT: Final = Code("121106", "DCM", "Comment")
 DEVICE: Final = Code("121007", "DCM", "Device")
@@ -114,6 +113,9 @@ POPULATION_SD: Final = Code("121414", "DCM", "Standard deviation of population")
 Z_SCORE: Final = Code("113071", "DCM", "Z-score")
 Z_CONVENTION: Final = Code("ZBRUSHMEAN", SCHEME, "Bone age minus Brush mean, over Brush SD")
 """The other convention measures against chronological age; they differ by up to 0.66 SD."""
+GROWTH_VELOCITY: Final = Code("GROWTHVELOCITY", SCHEME, "Years of bone age a year")
+VELOCITY_LOWER: Final = Code("VELOCITYLOWER", SCHEME, "Years of bone age a year, lower bound")
+VELOCITY_UPPER: Final = Code("VELOCITYUPPER", SCHEME, "Years of bone age a year, upper bound")
 BONE_AGE_BY_SEX: Final = {
     "M": Code("BAIFMALE", SCHEME, "Bone age if male"),
     "F": Code("BAIFFEMALE", SCHEME, "Bone age if female"),
@@ -147,6 +149,7 @@ VISUAL_EXPLANATION: Final = Code("130401", "DCM", "Visual explanation")
 # --- Units ---------------------------------------------------------------------------------
 
 MONTH: Final = Code("mo", "UCUM", "month")
+YEARS_PER_YEAR: Final = Code("a/a", "UCUM", "year per year")
 MILLIMETER: Final = Code("mm", "UCUM", "mm")
 PIXELS: Final = Code("{pixels}", "UCUM", "Pixels")
 NO_UNITS: Final = Code("1", "UCUM", "no units")

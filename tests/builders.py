@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset
@@ -130,6 +131,13 @@ def add_job(
         else:
             assert jobs.move(session, job_id, source, target)
         source = target
+    return job_id
+
+
+def advance(session: Session, job_id: int, state: JobState) -> int:
+    """Bring a received job to a state, leased to nobody."""
+    for source, target in pairwise((JobState.RECEIVED, *WAY_TO[state])):
+        assert jobs.move(session, job_id, source, target)
     return job_id
 
 

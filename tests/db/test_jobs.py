@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise, product
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +16,7 @@ from dicom_node import jobs
 from dicom_node.db import Database, EventRow, InstanceRow, JobRow, now
 from dicom_node.errors import NoSuchJobError, NotAllowedError
 from dicom_node.states import JOB_MOVES, IllegalMoveError, JobState
-from tests.builders import OWNER, WAY_TO, add_job, add_output, new_instance
+from tests.builders import OWNER, add_job, add_output, advance, new_instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,12 +101,6 @@ def test_an_earlier_revision_eight_times_at_once_is_one_job(database: Database) 
             assert jobs.receive(session, instance) is not None
     answers = at_once(8, lambda _: receive_again(database, first))
     assert len([answer for answer in answers if answer is not None]) == 1
-
-
-def advance(session: Session, job_id: int, state: JobState) -> int:
-    for source, target in pairwise((JobState.RECEIVED, *WAY_TO[state])):
-        assert jobs.move(session, job_id, source, target)
-    return job_id
 
 
 def receive_again(database: Database, instance: jobs.NewInstance) -> int | None:

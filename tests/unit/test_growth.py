@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicom_node.finding import EarlierResult
 from dicom_node.growth import (
     assess_growth,
     determine,
+    growth_velocity,
 )
 from models.atlas import is_at_ceiling, reaches_ceiling
 from models.brush import BRUSH
@@ -105,3 +108,43 @@ def test_beyond_the_last_plate_but_one_a_bone_age_is_a_lower_bound(
     assert not is_at_ceiling(first_months - 0.1, sex)
     assert reaches_ceiling(first_months + 12, sex)
     assert not reaches_ceiling(first_months + 11.9, sex)
+
+
+def earlier(day: date, bone_age_months: float = 100.0) -> EarlierResult:
+    """Return an earlier result."""
+    return EarlierResult(day, None, bone_age_months, 9.0, "tjnet-test")
+
+
+def test_the_velocity_is_years_of_bone_age_a_year_with_both_errors_in_its_interval() -> None:
+    estimate = an_estimate(bone_age_months=124.0, sd_months=12.0)
+
+    found = growth_velocity(estimate, date(2024, 6, 1), [earlier(date(2022, 6, 1))])
+
+    assert found is not None
+    assert found.years_per_year == pytest.approx(1.0, abs=0.001)
+    # 1.645 x sqrt(9^2 + 12^2) months over two years.
+    assert found.interval[1] - found.years_per_year == pytest.approx(1.645 * 15 / 24, abs=0.001)
+    assert found.since == date(2022, 6, 1)
+
+
+def test_the_velocity_is_since_the_latest_result_that_is_half_a_year_old() -> None:
+    results = [earlier(date(2024, 5, 1)), earlier(date(2020, 1, 1)), earlier(date(2023, 11, 1))]
+
+    found = growth_velocity(an_estimate(), date(2024, 6, 1), results)
+
+    assert found is not None
+    assert found.since == date(2023, 11, 1)
+
+
+@pytest.mark.parametrize(
+    ("day", "results"),
+    [
+        (None, [earlier(date(2020, 1, 1))]),
+        (date(2024, 6, 1), []),
+        (date(2024, 6, 1), [earlier(date(2024, 5, 1)), earlier(date(2025, 1, 1))]),
+    ],
+)
+def test_there_is_no_velocity_without_two_days_far_enough_apart(
+    day: date | None, results: list[EarlierResult]
+) -> None:
+    assert growth_velocity(an_estimate(), day, results) is None
