@@ -48,8 +48,17 @@ def _keyword(value: str) -> str:
     return value
 
 
+def _procedure_code(value: str) -> str:
+    """Check a code: its value and its scheme."""
+    if not re.fullmatch(r"[^^]+\^[^^]+", value):
+        msg = "a procedure code is written value^scheme, such as 24724-7^LN"
+        raise ValueError(msg)
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+ProcedureCode = Annotated[str, AfterValidator(_procedure_code)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 Host = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -188,6 +197,15 @@ class EligibilitySection(_Section):
         Values of BodyPartExamined that need such a text.
     exclude_pattern : str
         Found in the view or the text: not a radiograph for bone age.
+    procedure_codes : list of str
+        Codes of a bone age examination, ``value^scheme``, in the procedure or its request: with
+        one of them neither body part nor text need name a hand.
+    exclude_procedure_codes : list of str
+        Codes of examinations that are never assessed.
+    ordered_only : bool
+        Assess only what was ordered as a bone age: by one of the codes, or ``order_pattern``.
+    order_pattern : str
+        Found, ignoring case, in the texts of what was ordered as a bone age.
     oldest_years : float
         Above it no bone age is given; the atlas ends at 19 years.
     smallest_side_px : int
@@ -206,9 +224,30 @@ class EligibilitySection(_Section):
         r"\b(lat|lateral|obl|oblique|ball[\s_-]*catcher|scaphoid|navicular|fracture|trauma|"
         r"cast|gips)\b"
     )
+    procedure_codes: list[ProcedureCode] = ["24724-7^LN"]
+    exclude_procedure_codes: list[ProcedureCode] = []
+    ordered_only: bool = False
+    order_pattern: Pattern = (
+        r"bone[\s_-]*age|knochenalter|skelettalter|[âa]ge osseux|edad [óo]sea|"
+        r"骨年齢|骨龄|骨齡|골\s*연령"
+    )
     oldest_years: float = Field(default=20, gt=0)
     smallest_side_px: int = Field(default=256, ge=1)
     largest_side_px: int = Field(default=10_000, ge=1)
+
+
+class ExaminationSection(_Section):
+    """One answer per examination.
+
+    Attributes
+    ----------
+    quiet_seconds : float
+        A study's radiographs wait until nothing more of it has come for so long; then the best
+        one of each side is assessed, and the others are rejected as not used. 0: every eligible
+        radiograph is assessed at once.
+    """
+
+    quiet_seconds: float = Field(default=0, ge=0, le=86_400)
 
 
 class InferenceSection(_Section):
@@ -299,6 +338,7 @@ class Config(_Section):
     destinations: list[Destination] = []
     routes: list[Route] = []
     eligibility: EligibilitySection = EligibilitySection()
+    examination: ExaminationSection = ExaminationSection()
     inference: InferenceSection = InferenceSection()
     results: ResultsSection = ResultsSection()
     worklist: WorklistSection = WorklistSection()

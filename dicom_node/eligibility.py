@@ -12,7 +12,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from dicom_node.header import UNREADABLE, text
+from dicom_node.header import items, meanings, text
 from dicom_node.source_header import chronological_age_months
 from dicom_node.vocabulary import MANUFACTURER
 
@@ -39,6 +39,7 @@ CODE_SEQUENCES = (
     "ProcedureCodeSequence",
     "RequestedProcedureCodeSequence",
     "PerformedProtocolCodeSequence",
+    "ScheduledProtocolCodeSequence",
     "ViewCodeSequence",
 )
 
@@ -60,6 +61,7 @@ def reason_to_reject(
     return (
         _own_result(header)
         or _kind(header, secondary_capture_allowed=secondary_capture_allowed)
+        or _order(header, rules)
         or _body_part(header, rules)
         or _view(header, rules)
         or _form(header, rules)
@@ -69,7 +71,7 @@ def reason_to_reject(
 
 def _own_result(header: Dataset) -> str | None:
     """Refuse a result that comes back: it must not be assessed again."""
-    equipment = _items(header, "ContributingEquipmentSequence")
+    equipment = items(header, "ContributingEquipmentSequence")
     makers = {text(header, "Manufacturer"), *(text(item, "Manufacturer") for item in equipment)}
     return "this is a result of this node" if MANUFACTURER in makers else None
 
@@ -92,10 +94,24 @@ def _kind(header: Dataset, *, secondary_capture_allowed: bool) -> str | None:
     return None
 
 
+def _order(header: Dataset, rules: EligibilitySection) -> str | None:
+    """Check that somebody wants a bone age, where the rules ask for that."""
+    codes = _codes(header)
+    if excluded := sorted(codes & set(rules.exclude_procedure_codes)):
+        return f"the procedure code {excluded[0]} is excluded"
+    if not rules.ordered_only or codes & set(rules.procedure_codes):
+        return None
+    if any(_found(rules.order_pattern, words) for words in _texts(header)):
+        return None
+    return "no order for a bone age: neither a procedure code nor a description names it"
+
+
 def _body_part(header: Dataset, rules: EligibilitySection) -> str | None:
-    """Check the body part; where it says too little, the texts must name a hand."""
+    """Check the body part; where it says too little, a code or the texts must name a hand."""
+    if _codes(header) & set(rules.procedure_codes):
+        return None
     part = text(header, "BodyPartExamined").upper()
-    regions = " ".join(_meanings(header, "AnatomicRegionSequence"))
+    regions = " ".join(meanings(header, "AnatomicRegionSequence"))
     if _found(rules.hand_pattern, part) or _found(rules.hand_pattern, regions):
         return None
     if part not in {value.upper() for value in rules.unspecific_body_parts}:
@@ -158,28 +174,22 @@ def _number(header: Dataset, keyword: str) -> int:
         return 0
 
 
-def _items(header: Dataset, keyword: str) -> list[Dataset]:
-    """Return a sequence's items, none where it is missing or damaged."""
-    try:
-        return list(header.get(keyword) or [])
-    except UNREADABLE:
-        return []
-
-
-def _meanings(header: Dataset, keyword: str) -> Iterator[str]:
-    """Yield the code meanings of a sequence."""
-    for item in _items(header, keyword):
-        meaning = text(item, "CodeMeaning")
-        if meaning:
-            yield meaning
-
-
 def _texts(header: Dataset) -> Iterator[str]:
     """Yield every description, of the data set and of its request attributes."""
-    for item in [header, *_items(header, "RequestAttributesSequence")]:
+    for item in [header, *items(header, "RequestAttributesSequence")]:
         for keyword in (*TEXTS, "ScheduledProcedureStepDescription"):
             words = text(item, keyword)
             if words:
                 yield words
         for keyword in CODE_SEQUENCES:
-            yield from _meanings(item, keyword)
+            yield from meanings(item, keyword)
+
+
+def _codes(header: Dataset) -> set[str]:
+    """Return the codes of the procedure, as VALUE^SCHEME, of data set and request attributes."""
+    return {
+        f"{text(code, 'CodeValue')}^{text(code, 'CodingSchemeDesignator')}"
+        for item in [header, *items(header, "RequestAttributesSequence")]
+        for keyword in CODE_SEQUENCES
+        for code in items(item, keyword)
+    }

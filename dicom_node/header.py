@@ -16,6 +16,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from dicom_node.errors import UnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 KEPT = (
@@ -132,6 +133,21 @@ def text(header: Dataset, keyword: str) -> str:
         return "\\".join(str(part).translate(CONTROLS).strip() for part in parts)
     except UNREADABLE:
         return ""
+
+
+def items(header: Dataset, keyword: str) -> list[Dataset]:
+    """Return a sequence's items, none where it is missing or damaged."""
+    try:
+        return list(header.get(keyword) or [])
+    except UNREADABLE:
+        return []
+
+
+def meanings(header: Dataset, keyword: str) -> Iterator[str]:
+    """Yield the code meanings of a sequence."""
+    for item in items(header, keyword):
+        if meaning := text(item, "CodeMeaning"):
+            yield meaning
 
 
 def kept(header: Dataset) -> dict[str, Any]:

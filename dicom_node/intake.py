@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import queue
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from pydicom import Dataset
 from sqlalchemy import select
 
 from dicom_node import jobs
-from dicom_node.db import InstanceRow, JobRow
+from dicom_node.db import InstanceRow, JobRow, now
 from dicom_node.eligibility import reason_to_reject
 from dicom_node.errors import UnreadableError
+from dicom_node.examination import Candidate, choose
 from dicom_node.header import read_header
 from dicom_node.routes import secondary_capture_allowed
+from dicom_node.source_header import laterality
 from dicom_node.states import JobState
 
 if TYPE_CHECKING:
-    from pydicom import Dataset
-
     from dicom_node.config import Config
+    from dicom_node.finding import Laterality
     from dicom_node.node import Node
 
 log = structlog.get_logger()
@@ -41,17 +44,62 @@ def admit(node: Node, job_id: int) -> JobState:
     Returns
     -------
     JobState
-        Where the job went; its present state if it was no longer ``received``.
+        Where the job went; its present state if it was no longer ``received``, or if it waits
+        for the rest of its examination.
     """
     with node.database.read() as session:
         job = jobs.get(session, job_id)
         instance = session.get_one(InstanceRow, job.instance_id)
+        of_a_person = jobs.was_asked_for(session, job_id)
+    reason, _ = _verdict_on(node, instance)
+    if reason is None and node.config.examination.quiet_seconds and not of_a_person:
+        return _settle_examination(node, job_id, instance.study_instance_uid)
+    return settle(node, job_id, reason)
+
+
+def _verdict_on(node: Node, instance: InstanceRow) -> tuple[str | None, Dataset]:
+    """Return why an instance is not assessed, or None, and its header as far as it can be read."""
     try:
         header = read_header(node.storage.absolute(instance.path))
-        reason = verdict(node.config, instance.calling_ae_title, header)
+        return verdict(node.config, instance.calling_ae_title, header), header
     except UnreadableError as error:
-        reason = str(error)
-    return settle(node, job_id, reason)
+        return str(error), Dataset()
+
+
+def _settle_examination(node: Node, job_id: int, study_instance_uid: str) -> JobState:
+    """Choose among the received radiographs of a study once it has been quiet for long enough."""
+    quiet = timedelta(seconds=node.config.examination.quiet_seconds)
+    with node.database.read() as session:
+        study = jobs.study(session, study_instance_uid)
+        is_quiet = study.last_received_at + quiet <= now()
+    if is_quiet:
+        candidates = []
+        for waiting, instance in study.received:
+            reason, header = _verdict_on(node, instance)
+            if reason is None:
+                candidates.append(Candidate.of(waiting, header))
+        choice = choose(candidates, _answered(node, study, candidates))
+        for unused, reason in choice.not_used.items():
+            settle(node, unused, reason)
+        for used in choice.used:
+            settle(node, used, None)
+    with node.database.read() as session:
+        return jobs.get(session, job_id).state
+
+
+def _answered(
+    node: Node, study: jobs.Study, candidates: list[Candidate]
+) -> dict[Laterality | None, int]:
+    """Return which sides of a study have their answer, or will, from another radiograph."""
+    own = {instance.sop_instance_uid for _, instance in study.received}
+    sides: dict[Laterality | None, int] = {}
+    if not candidates:
+        return sides
+    for job_id, instance in study.assessed:
+        if instance.sop_instance_uid not in own:
+            _, header = _verdict_on(node, instance)
+            sides[laterality(header)] = job_id
+    return sides
 
 
 def settle(node: Node, job_id: int, reason: str | None) -> JobState:

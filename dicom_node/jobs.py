@@ -27,6 +27,31 @@ UNFINISHED = frozenset({JobState.RECEIVED, JobState.QUEUED, JobState.RUNNING})
 """States of a job whose assessment is still to come."""
 
 
+ANSWERING = frozenset(
+    {JobState.QUEUED, JobState.RUNNING, JobState.REPORTED, JobState.SENT, JobState.CONFIRMED}
+)
+"""States of a job whose radiograph has its answer, or will have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The radiographs of one study that have come so far.
+
+    Attributes
+    ----------
+    last_received_at : datetime
+        When the last of them came.
+    received : list
+        Job and instance of those that wait to be admitted.
+    assessed : list
+        Job and instance of those that have an answer, or will.
+    """
+
+    last_received_at: datetime
+    received: list[tuple[int, InstanceRow]]
+    assessed: list[tuple[int, InstanceRow]]
+
+
 @dataclass(frozen=True, slots=True)
 class NewInstance:
     """A file that has been made durable and is about to get its row; see `InstanceRow`."""
@@ -292,6 +317,28 @@ def get(session: Session, job_id: int) -> JobRow:
         msg = f"no job {job_id}"
         raise NoSuchJobError(msg)
     return job
+
+
+def was_asked_for(session: Session, job_id: int) -> bool:
+    """Return whether a person wanted this job: then no rule chooses between it and others."""
+    first = select(EventRow.actor).where(EventRow.job_id == job_id).order_by(EventRow.id).limit(1)
+    return session.scalars(first).first() not in {None, NODE}
+
+
+def study(session: Session, study_instance_uid: str) -> Study:
+    """Return the radiographs of a study and how far each is."""
+    query = (
+        select(JobRow.id, JobRow.state, InstanceRow)
+        .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
+        .where(InstanceRow.study_instance_uid == study_instance_uid)
+        .order_by(JobRow.id)
+    )
+    rows = session.execute(query).all()
+    return Study(
+        last_received_at=max(instance.received_at for _, _, instance in rows),
+        received=[(id_, instance) for id_, state, instance in rows if state == JobState.RECEIVED],
+        assessed=[(id_, instance) for id_, state, instance in rows if state in ANSWERING],
+    )
 
 
 def rerun(

@@ -204,6 +204,21 @@ def acquisition_date(header: Dataset) -> date | None:
     return next((day for day in map(_day, _texts(header, AGE_DATES)) if day), None)
 
 
+def acquisition_moment(header: Dataset) -> str:
+    """Return date and time of the acquisition as YYYYMMDDhhmmss…, what is there of it."""
+    moment = _text(header, "AcquisitionDateTime")
+    if moment:
+        return moment
+    for day, time in (
+        ("AcquisitionDate", "AcquisitionTime"),
+        ("ContentDate", "ContentTime"),
+        ("SeriesDate", "SeriesTime"),
+    ):
+        if date_text := _text(header, day).replace(".", ""):
+            return date_text + _text(header, time).replace(":", "")
+    return ""
+
+
 def recorded_sex(header: Dataset) -> str:
     """Return "M" or "F" as PatientSex says in either case; anything else is "unknown"."""
     sex = _text(header, "PatientSex").upper()

@@ -115,7 +115,12 @@ def kept_instance(storage: Storage, folder: Path, header: Dataset) -> NewInstanc
     file = write_dicom(folder / f"{header.SOPInstanceUID}.dcm", header)
     sha256 = content_hash(file)
     path = storage.keep_received(file, str(header.SOPInstanceUID), sha256)
-    return new_instance(sop_instance_uid=str(header.SOPInstanceUID), sha256=sha256, path=path)
+    return new_instance(
+        sop_instance_uid=str(header.SOPInstanceUID),
+        study_instance_uid=str(header.StudyInstanceUID),
+        sha256=sha256,
+        path=path,
+    )
 
 
 def add_job(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+from sqlalchemy import select
+
 from dicom_node import intake, jobs
-from dicom_node.config import Config, Route
-from dicom_node.db import JobRow, now
+from dicom_node.config import Config, ExaminationSection, Route
+from dicom_node.db import InstanceRow, JobRow, now
 from dicom_node.lease import Lease
 from dicom_node.states import JobState
 from tests.builders import OWNER, add_job, cr_header, kept_instance, new_instance
@@ -17,7 +21,7 @@ from tests.peers import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+    from pydicom import Dataset
 
     from dicom_node.db import Database
     from dicom_node.node import Node
@@ -142,3 +146,110 @@ def test_a_lost_lease_is_not_taken_back(
     with Lease(database, jobs.renew, job_id, OWNER, 0.03) as lease:
         wait_until(lambda: not lease._thread.is_alive(), SECONDS, "the lease to give up")
     assert lease_until(database, job_id) == until
+
+
+@pytest.fixture
+def patient_node(node: Node) -> Node:
+    """Return a node that waits for the rest of an examination."""
+    examination = ExaminationSection(quiet_seconds=60)
+    return replace(node, config=node.config.model_copy(update={"examination": examination}))
+
+
+def receive(node: Node, tmp_path: Path, *headers: Dataset) -> list[int]:
+    """Return the jobs of radiographs that have just come."""
+    with node.database.write() as session:
+        return [
+            add_job(session, instance=kept_instance(node.storage, tmp_path, header))
+            for header in headers
+        ]
+
+
+def let_pass(node: Node, seconds: float) -> None:
+    """Make everything that was received so much older."""
+    with node.database.write() as session:
+        for instance in session.scalars(select(InstanceRow)):
+            instance.received_at -= timedelta(seconds=seconds)
+
+
+def states(node: Node, ids: list[int]) -> list[JobState]:
+    return [row_of(node, job_id).state for job_id in ids]
+
+
+def test_an_examination_waits_until_it_is_quiet_and_then_has_one_answer_a_side(
+    patient_node: Node, tmp_path: Path
+) -> None:
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    left, repeat, right = (
+        cr_header(**study, ImageLaterality=side, AcquisitionTime=time, AcquisitionDate="20230601")
+        for side, time in (("L", "0900"), ("L", "0905"), ("R", "0910"))
+    )
+    ids = receive(patient_node, tmp_path, left, repeat)
+    assert intake.admit(patient_node, ids[0]) == JobState.RECEIVED
+    let_pass(patient_node, 50)
+    ids += receive(patient_node, tmp_path, right)
+    let_pass(patient_node, 50)
+    assert intake.admit(patient_node, ids[0]) == JobState.RECEIVED
+
+    let_pass(patient_node, 11)
+    assert intake.admit(patient_node, ids[0]) == JobState.REJECTED
+
+    assert states(patient_node, ids) == [JobState.REJECTED, JobState.QUEUED, JobState.QUEUED]
+    reason = row_of(patient_node, ids[0]).reason
+    assert reason == f"not used, because job {ids[1]} of the same examination was taken later"
+
+
+def test_what_is_not_eligible_is_rejected_at_once_and_is_no_answer(
+    patient_node: Node, tmp_path: Path
+) -> None:
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    ids = receive(
+        patient_node,
+        tmp_path,
+        cr_header(**study, BodyPartExamined="FOOT"),
+        cr_header(**study),
+    )
+    assert intake.admit(patient_node, ids[0]) == JobState.REJECTED
+    let_pass(patient_node, 61)
+    assert intake.admit(patient_node, ids[1]) == JobState.QUEUED
+
+
+def test_a_late_radiograph_is_not_used_but_can_be_asked_for(
+    patient_node: Node, tmp_path: Path
+) -> None:
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    ids = receive(patient_node, tmp_path, cr_header(**study))
+    let_pass(patient_node, 61)
+    assert intake.admit(patient_node, ids[0]) == JobState.QUEUED
+    ids += receive(patient_node, tmp_path, cr_header(**study))
+    let_pass(patient_node, 61)
+    assert intake.admit(patient_node, ids[1]) == JobState.REJECTED
+    reason = row_of(patient_node, ids[1]).reason
+    assert reason == f"not used, because job {ids[0]} answers for this side"
+
+    with patient_node.database.write() as session:
+        again = jobs.rerun(session, ids[1], "admin")
+    assert intake.admit(patient_node, again) == JobState.QUEUED
+
+
+def test_a_corrected_resend_replaces_its_own_answer(patient_node: Node, tmp_path: Path) -> None:
+    header = cr_header()
+    first = receive(patient_node, tmp_path, header)
+    let_pass(patient_node, 61)
+    intake.admit(patient_node, first[0])
+    header.PatientSex = "M"
+    second = receive(patient_node, tmp_path, header)
+    let_pass(patient_node, 61)
+    assert intake.admit(patient_node, second[0]) == JobState.QUEUED
+
+
+def test_two_that_decide_at_once_decide_the_same(patient_node: Node, tmp_path: Path) -> None:
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    ids = receive(patient_node, tmp_path, *(cr_header(**study) for _ in range(6)))
+    let_pass(patient_node, 61)
+    threads = [threading.Thread(target=intake.admit, args=(patient_node, job_id)) for job_id in ids]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    found = states(patient_node, ids)
+    assert found == [*[JobState.REJECTED] * 5, JobState.QUEUED]

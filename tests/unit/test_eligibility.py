@@ -152,3 +152,51 @@ def test_no_reason_names_the_patient() -> None:
         assert found is not None
         assert "Secret" not in found
         assert "S-1" not in found
+
+
+@pytest.mark.parametrize("keyword", ["ProcedureCodeSequence", "RequestAttributesSequence"])
+def test_a_code_of_the_procedure_stands_for_a_text(keyword: str) -> None:
+    bone_age = items(CodeValue="24724-7", CodingSchemeDesignator="LN", CodeMeaning="XR views")
+    ordered = (
+        bone_age
+        if keyword == "ProcedureCodeSequence"
+        else items(RequestedProcedureCodeSequence=bone_age)
+    )
+
+    assert reason(BodyPartExamined="ARM") is not None
+    assert reason(**{"BodyPartExamined": "ARM", keyword: ordered}) is None
+
+
+def test_an_excluded_code_is_named() -> None:
+    rules = EligibilitySection(exclude_procedure_codes=["37002^99X"])
+    trauma = items(CodeValue="37002", CodingSchemeDesignator="99X", CodeMeaning="Hand")
+
+    assert reason_to_reject(cr_header(ProcedureCodeSequence=trauma), rules) == (
+        "the procedure code 37002^99X is excluded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "is_wanted"),
+    [
+        ({}, False),
+        ({"StudyDescription": "XR hand"}, False),
+        ({"StudyDescription": "XR hand, bone age"}, True),
+        ({"RequestAttributesSequence": items(RequestedProcedureDescription="Knochenalter")}, True),
+        (
+            {
+                "ProcedureCodeSequence": items(
+                    CodeValue="24724-7", CodingSchemeDesignator="LN", CodeMeaning="XR"
+                )
+            },
+            True,
+        ),
+    ],
+)
+def test_only_what_was_ordered_where_the_rules_say_so(
+    values: dict[str, Any], is_wanted: bool
+) -> None:
+    found = reason_to_reject(cr_header(**values), EligibilitySection(ordered_only=True))
+
+    assert (found is None) == is_wanted
+    assert is_wanted or "no order for a bone age" in str(found)
