@@ -148,6 +148,8 @@ class Destination(_Section):
         The first pause before trying again; it doubles up to the second.
     retries : int
         How often to try again before the delivery is ``exhausted``.
+    rejection_notes : bool
+        Send a note that rejects the old results of a re-run (IHE IOCM); the peer must know them.
     """
 
     name: str = Field(min_length=1, max_length=64)
@@ -158,6 +160,7 @@ class Destination(_Section):
     retry_first_seconds: Seconds = 30
     retry_most_seconds: Seconds = 600
     retries: int = Field(default=10, ge=0)
+    rejection_notes: bool = False
 
 
 class Route(_Section):
@@ -284,9 +287,24 @@ class ResultsSection(_Section):
     ----------
     language : str
         Of the report's texts and of the page.
+    answer_refused : bool
+        Send a report and a page that say so and why, without a number, of a radiograph that the
+        gate refuses; otherwise its job is ``rejected`` and nothing is sent.
+    hand_box : bool
+        Mark the hand in the report by a box, which some viewers draw over the radiograph.
+    presentation_state, encapsulated_pdf, parametric_map : bool
+        Send these objects beside the report and the page.
+    rejection_title : str
+        Why old results are rejected: ``113037``, for patient safety, or ``113001``, for quality.
     """
 
     language: Literal["en"] = "en"
+    answer_refused: bool = False
+    hand_box: bool = False
+    presentation_state: bool = False
+    encapsulated_pdf: bool = False
+    parametric_map: bool = False
+    rejection_title: Literal["113037", "113001"] = "113037"
 
 
 class WorklistSection(_Section):

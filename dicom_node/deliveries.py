@@ -27,6 +27,13 @@ WARNING = 0xB000
 """Stored, with a warning: Bxxx (PS3.4 B.2.3)."""
 
 
+FALLBACKS = {"sr": "sr-2d"}
+"""Kinds of output that go in place of another where a destination does not accept that."""
+
+REJECTION_NOTE = "kos"
+"""The kind that goes only to destinations that want it."""
+
+
 def create(session: Session, job_id: int, destinations: Iterable[str]) -> list[int]:
     """Insert a waiting delivery for each destination and return their ids."""
     ids = []
@@ -136,10 +143,18 @@ def keep_status(session: Session, delivery_id: int, output_id: int, status: int)
     )
 
 
-def unsent(session: Session, delivery_id: int) -> list[OutputRow]:
+def unsent(
+    session: Session, delivery_id: int, destination: Destination
+) -> list[tuple[OutputRow, OutputRow | None]]:
     """Return the outputs that the destination has not taken yet, the SC before the SR.
 
-    A viewer that opens the SR then finds what it refers to.
+    A viewer that opens the SR then finds what it refers to. A rejection note comes last, and
+    only where the destination wants it.
+
+    Returns
+    -------
+    list of tuple
+        An output, and the one to send instead where the destination does not accept its kind.
     """
     delivery = session.get_one(DeliveryRow, delivery_id)
     outputs = session.scalars(
@@ -152,7 +167,16 @@ def unsent(session: Session, delivery_id: int) -> list[OutputRow]:
             )
         ).all()
     )
-    return [output for output in outputs if not is_stored(statuses.get(output.id))]
+    by_kind = {output.kind: output for output in outputs}
+    stored = {kind for kind, output in by_kind.items() if is_stored(statuses.get(output.id))}
+    waiting = []
+    for kind, output in by_kind.items():
+        fallback = FALLBACKS.get(kind)
+        unwanted = kind == REJECTION_NOTE and not destination.rejection_notes
+        if kind in FALLBACKS.values() or unwanted or {kind, fallback} & stored:
+            continue
+        waiting.append((output, by_kind.get(fallback or "")))
+    return waiting
 
 
 def is_stored(status: int | None) -> bool:

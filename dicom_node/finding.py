@@ -131,3 +131,26 @@ class Finding:
     velocity: Velocity | None = None
     corrections: tuple[Correction, ...] = ()
     replaces: Replaced | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a radiograph has no bone age.
+
+    Attributes
+    ----------
+    reason : str
+        In words for a person.
+    laterality : "L", "R" or None
+        As in `Finding`.
+    started_at : datetime
+        When the analysis began, with its time zone.
+    weights_version, calibration : str, str or None
+        What would have answered.
+    """
+
+    reason: str
+    laterality: Laterality | None
+    started_at: datetime
+    weights_version: str
+    calibration: str | None = None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from dicom_node.errors import ConfigError, PixelsError
-from dicom_node.finding import Finding, Known, Laterality
+from dicom_node.errors import ConfigError
+from dicom_node.finding import Finding, Known, Laterality, Refusal
 from dicom_node.growth import assess_growth, growth_velocity
 from dicom_node.pixels import read_picture_pixels
 from dicom_node.source_header import (
@@ -60,20 +60,20 @@ def load_estimator(section: InferenceSection) -> Estimator:
 
 def find(
     estimator: Estimator, source: Dataset, known: Known = NOTHING_MORE
-) -> tuple[npt.NDArray[np.float32], Finding]:
+) -> tuple[npt.NDArray[np.float32], Finding | Refusal]:
     """Assess a radiograph, by its header and what is known beside it.
 
     Returns
     -------
     picture : ndarray of float32
         (H, W) in [0, 1] as displayed, bone bright.
-    finding : Finding
-        The estimate with what the header says of the child.
+    found : Finding or Refusal
+        The estimate with what is known of the child, or why the gate refuses the picture.
 
     Raises
     ------
     PixelsError
-        If the pixels cannot be read, or the gate refuses the picture.
+        If the pixels cannot be read.
     """
     started_at = datetime.now(UTC).astimezone()
     picture = read_picture_pixels(source)
@@ -81,7 +81,13 @@ def find(
         sex = known.corrected("PatientSex") or recorded_sex(source)
         estimate = estimator.estimate(picture, sex)
     except UnusablePictureError as error:
-        raise PixelsError(str(error)) from error
+        return picture, Refusal(
+            reason=str(error),
+            laterality=_side(source, known),
+            started_at=started_at,
+            weights_version=estimator.weights.version,
+            calibration=estimator.calibration.version if estimator.calibration else None,
+        )
     return picture, _finding(source, estimate, known, started_at)
 
 
@@ -89,12 +95,11 @@ def _finding(source: Dataset, estimate: Estimate, known: Known, started_at: date
     """Return an estimate with what is known of the child."""
     age = chronological_age_months(source, known.corrected("PatientBirthDate"))
     day = acquisition_date(source)
-    side = known.corrected("ImageLaterality")
     earlier = tuple(result for result in known.earlier if day and result.acquired_on < day)
     return Finding(
         estimate=estimate,
         chronological_age_months=age,
-        laterality=laterality(source) if side is None else SIDES[side],
+        laterality=_side(source, known),
         growth=assess_growth(estimate, age),
         started_at=started_at,
         acquired_on=day,
@@ -103,3 +108,9 @@ def _finding(source: Dataset, estimate: Estimate, known: Known, started_at: date
         corrections=known.corrections,
         replaces=known.replaces,
     )
+
+
+def _side(source: Dataset, known: Known) -> Laterality | None:
+    """Return the side of the hand: what a person said, else what the header says."""
+    said = known.corrected("ImageLaterality")
+    return laterality(source) if said is None else SIDES[said]

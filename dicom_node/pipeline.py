@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node import deliveries, jobs, results, routes, scu
 from dicom_node.db import DeliveryRow
 from dicom_node.errors import ConfigError, NodeError, PeerError, PixelsError
+from dicom_node.finding import Refusal
 from dicom_node.lease import Lease
 from dicom_node.node import new_owner
 from dicom_node.states import DeliveryState, JobState
@@ -70,20 +71,22 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
     from dicom_node.infer import find  # noqa: PLC0415 - torch, in the assessing process only
 
     source = pydicom.dcmread(node.storage.absolute(work.path))
-    picture, finding = find(estimator, source, work.known)
-    outputs = results.build(node, work, source, picture, finding)
+    picture, found = find(estimator, source, work.known)
+    if isinstance(found, Refusal) and not node.config.results.answer_refused:
+        _end(node, work.job_id, owner, JobState.REJECTED, found.reason)
+        return []
+    outputs = results.build(node, work, source, picture, found)
     destinations = routes.destinations_for(node.config, work.calling_ae_title, source)
-    values = {
-        "outcome": "assessed",
-        "bone_age_months": finding.estimate.bone_age_months,
-        "weights_version": results.version_key(
-            finding.estimate.weights_version, finding.estimate.calibration
-        ),
-        "finding": results.as_values(finding, words_of(node.config.results.language)),
-    }
+    values = results.as_values(found, words_of(node.config.results.language))
     with node.database.write() as session:
         moved = jobs.move(
-            session, work.job_id, JobState.RUNNING, JobState.REPORTED, owner=owner, values=values
+            session,
+            work.job_id,
+            JobState.RUNNING,
+            JobState.REPORTED,
+            reason=found.reason if isinstance(found, Refusal) else None,
+            owner=owner,
+            values=values,
         )
         if not moved:  # the lease ran out, and another process has the job
             log.warning("lease lost", job=work.job_id)
@@ -127,7 +130,7 @@ def send(node: Node, delivery_id: int) -> None:
             return
         if not deliveries.claim(session, delivery_id, owner, lease_seconds):
             return
-        outputs = deliveries.unsent(session, delivery_id)
+        outputs = deliveries.unsent(session, delivery_id, destination)
     with Lease(node.database, deliveries.renew, delivery_id, owner, lease_seconds):
         state, reason = _transfer(node, destination, delivery_id, outputs)
     with node.database.write() as session:
@@ -143,7 +146,10 @@ def send(node: Node, delivery_id: int) -> None:
 
 
 def _transfer(
-    node: Node, destination: Destination, delivery_id: int, outputs: list[OutputRow]
+    node: Node,
+    destination: Destination,
+    delivery_id: int,
+    outputs: list[tuple[OutputRow, OutputRow | None]],
 ) -> tuple[DeliveryState, str]:
     """Send what is left to send and keep every status.
 
@@ -152,10 +158,13 @@ def _transfer(
     state, reason
         ``sent`` when all is stored; ``refused`` when something never will be; else ``waiting``.
     """
-    by_path = {node.storage.absolute(output.path): output for output in outputs}
+    path_of = node.storage.absolute
+    paths = [path_of(output.path) for output, _ in outputs]
+    instead = {path_of(output.path): path_of(other.path) for output, other in outputs if other}
+    by_path = {path_of(output.path): output for pair in outputs for output in pair if output}
     again, refused = "", ""
     try:
-        for transfer in scu.store(node.config.node.ae_title, destination, list(by_path)):
+        for transfer in scu.store(node.config.node.ae_title, destination, paths, instead):
             output = by_path[transfer.path]
             with node.database.write() as session:
                 deliveries.keep_status(session, delivery_id, output.id, transfer.status)

@@ -93,6 +93,21 @@ def draw_page(
     return np.asarray(page)
 
 
+def draw_refusal(
+    picture: npt.NDArray[np.floating], reason: str, words: Words = ENGLISH
+) -> npt.NDArray[np.uint8]:
+    """Return the page of a radiograph without an answer, see `draw_page`."""
+    unit_px, size_px = _layout(picture.shape)
+    pen = _Pen(unit_px, height_px=size_px[1])
+    pen.line(words("refused", reason=reason), HEADING, FLAG)
+    pen.rule()
+    pen.line(words("research_use"), BODY, FLAG)
+    page = Image.new("RGB", (size_px[0] + pen.image.width, size_px[1]), PAPER)
+    page.paste(_overlaid(picture, np.zeros((2, 2), dtype=np.float32), size_px), (0, 0))
+    page.paste(pen.image, (size_px[0], 0))
+    return np.asarray(page)
+
+
 def _layout(shape: tuple[int, ...]) -> tuple[float, tuple[int, int]]:
     """Return the pixels of a unit, and the width and height of the radiograph in pixels."""
     rows, columns = shape

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pydicom.uid import ComprehensiveSRStorage
 from sqlalchemy import func, select
 
 from dicom_node import __version__, corrections
 from dicom_node.db import InstanceRow, JobRow, OutputRow
-from dicom_node.finding import Known, Replaced
+from dicom_node.finding import Known, Refusal, Replaced
 from dicom_node.history import earlier_results
 from dicom_node.identity import ReferencedInstance, ResultIdentity, device_uid
 from dicom_node.report_text import report_text
-from dicom_node.secondary_capture import build_secondary_capture
-from dicom_node.structured_report import build_structured_report
+from dicom_node.secondary_capture import build_refusal_capture, build_secondary_capture
+from dicom_node.structured_report import build_refusal_report, build_structured_report
 from dicom_node.vocabulary import new_uid
 from dicom_node.words import ENGLISH, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from dicom_node.node import Node
     from dicom_node.words import Words
 
-SERIES_NUMBERS = {"sc": 9101, "sr": 9102}
+SERIES_NUMBERS = {"sc": 9101, "sr": 9102, "sr-2d": 9103}
 """High, so that they sort behind the modality's own series."""
 
 
@@ -139,15 +141,15 @@ def _predecessor(session: Session, job: JobRow, output: OutputRow) -> Predecesso
     )
 
 
-def identity_for(
-    work: Work, kind: str, weights_version: str, ae_title: str, calibration: str | None = None
-) -> ResultIdentity:
+def identity_for(work: Work, kind: str, ae_title: str, found: Finding | Refusal) -> ResultIdentity:
     """Return the identity of a new result.
 
     With the same weights, calibration and software, in the same study, a re-run stays in its
     predecessor's series, one number on; otherwise it opens a series, since equipment belongs to
     the series.
     """
+    made_by = found if isinstance(found, Refusal) else found.estimate
+    weights_version, calibration = made_by.weights_version, made_by.calibration
     device = device_uid(weights_version, __version__, calibration)
     before = work.predecessors.get(kind)
     if before is not None and (before.version, before.study_instance_uid) == (
@@ -181,38 +183,31 @@ def build(
     work: Work,
     source: Dataset,
     picture: npt.NDArray[np.float32],
-    finding: Finding,
+    found: Finding | Refusal,
 ) -> list[OutputRow]:
-    """Build the SC and the SR that refers to it, keep both, and return their rows.
+    """Build the SC and the SR that refers to it, keep them, and return their rows.
 
-    The rows are not yet in the database; files whose rows never come are harmless.
+    The SR is also made as a Comprehensive SR, for destinations that refuse the other. The rows
+    are not yet in the database; files whose rows never come are harmless.
     """
-    estimate, ae_title = finding.estimate, node.config.node.ae_title
     words = words_of(node.config.results.language)
-    capture_identity, report_identity = (
-        identity_for(work, kind, estimate.weights_version, ae_title, estimate.calibration)
-        for kind in ("sc", "sr")
-    )
-    capture = build_secondary_capture(
-        source,
-        picture,
-        finding,
-        capture_identity,
-        predecessors=_references(work, "sc"),
-        words=words,
-    )
-    report = build_structured_report(
-        source,
-        finding,
-        report_identity,
-        predecessors=_references(work, "sr"),
-        heatmap=capture,
-        words=words,
-    )
-    return [
-        _keep(node, work, "sc", capture, capture_identity),
-        _keep(node, work, "sr", report, report_identity),
-    ]
+    made: list[OutputRow] = []
+
+    def keep(kind: str, make: Callable[..., Dataset]) -> Dataset:
+        identity = identity_for(work, kind, node.config.node.ae_title, found)
+        dataset = make(identity=identity, predecessors=_references(work, kind), words=words)
+        made.append(_keep(node, work, kind, dataset, identity))
+        return dataset
+
+    if isinstance(found, Refusal):
+        capture = keep("sc", partial(build_refusal_capture, source, picture, found))
+        report = partial(build_refusal_report, source, found, heatmap=capture)
+    else:
+        capture = keep("sc", partial(build_secondary_capture, source, picture, found))
+        report = partial(build_structured_report, source, found, heatmap=capture)
+    keep("sr", report)
+    keep("sr-2d", partial(report, sop_class_uid=ComprehensiveSRStorage))
+    return made
 
 
 def _references(work: Work, kind: str) -> list[ReferencedInstance]:
@@ -247,7 +242,25 @@ def _keep(
     )
 
 
-def as_values(finding: Finding, words: Words = ENGLISH) -> dict[str, Any]:
+def as_values(found: Finding | Refusal, words: Words = ENGLISH) -> dict[str, Any]:
+    """Return what the row of a reported job keeps of it."""
+    if isinstance(found, Refusal):
+        return {
+            "outcome": "refused",
+            "bone_age_months": None,
+            "weights_version": version_key(found.weights_version, found.calibration),
+            "finding": None,
+        }
+    estimate = found.estimate
+    return {
+        "outcome": "assessed",
+        "bone_age_months": estimate.bone_age_months,
+        "weights_version": version_key(estimate.weights_version, estimate.calibration),
+        "finding": finding_values(found, words),
+    }
+
+
+def finding_values(finding: Finding, words: Words = ENGLISH) -> dict[str, Any]:
     """Return a finding as the database keeps it: the numbers of the report, and its words."""
     estimate, growth, velocity = finding.estimate, finding.growth, finding.velocity
     return {

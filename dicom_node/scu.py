@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pydicom
@@ -111,8 +112,23 @@ def echo(ae_title: str, destination: Destination) -> None:
         raise PeerError(msg)
 
 
-def store(ae_title: str, destination: Destination, paths: Sequence[Path]) -> Iterator[Transfer]:
+def store(
+    ae_title: str,
+    destination: Destination,
+    paths: Sequence[Path],
+    instead: Mapping[Path, Path] = MappingProxyType({}),
+) -> Iterator[Transfer]:
     """Send files over one association and yield what the peer says of each.
+
+    Parameters
+    ----------
+    ae_title, destination : str, Destination
+        Who calls whom.
+    paths : sequence of Path
+        The files.
+    instead : mapping of Path
+        For a file of a kind that the peer may not accept, the one that is then sent in its
+        place; the answer names the one that was sent.
 
     Raises
     ------
@@ -123,9 +139,9 @@ def store(ae_title: str, destination: Destination, paths: Sequence[Path]) -> Ite
     """
     if not paths:
         return
-    files = [(path, _read(path)) for path in paths]
+    files = {path: _read(path) for path in (*paths, *(instead[p] for p in paths if p in instead))}
     ae = AE(ae_title)
-    for context in _contexts([dataset for _, dataset in files]):
+    for context in _contexts(list(files.values())):
         ae.add_requested_context(*context)
     try:
         association = _associate(ae, destination)
@@ -133,8 +149,11 @@ def store(ae_title: str, destination: Destination, paths: Sequence[Path]) -> Ite
         yield from (Transfer(path, NO_CONTEXT, str(error)) for path in paths)
         return
     try:
-        for path, dataset in files:
-            yield _store_one(association, path, dataset)
+        for path in paths:
+            transfer = _store_one(association, path, files[path])
+            if transfer.status == NO_CONTEXT and path in instead:
+                transfer = _store_one(association, instead[path], files[instead[path]])
+            yield transfer
     finally:
         if association.is_established:
             association.release()

@@ -14,8 +14,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
 from dicom_node import vocabulary as v
+from dicom_node.finding import Finding
 from dicom_node.identity import stamp
-from dicom_node.report_page import draw_page
+from dicom_node.report_page import draw_page, draw_refusal
 from dicom_node.source_header import complete_header, local_time
 from dicom_node.words import ENGLISH
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from dicom_node.finding import Finding
+    from dicom_node.finding import Refusal
     from dicom_node.identity import ReferencedInstance, ResultIdentity
     from dicom_node.words import Words
 
@@ -69,10 +70,35 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
     ValueError
         If the picture is not two-dimensional, or is empty.
     """
-    header = complete_header(source)
-    moment = local_time(header, finding.started_at)
+    page = draw_page(picture, finding, words)
+    return _capture(page, complete_header(source), finding, identity, predecessors)
+
+
+def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is made of
+    source: Dataset,
+    picture: npt.NDArray[np.floating],
+    refusal: Refusal,
+    identity: ResultIdentity,
+    *,
+    predecessors: Sequence[ReferencedInstance] = (),
+    words: Words = ENGLISH,
+) -> Dataset:
+    """Return the page that there is no bone age, and why; see `build_secondary_capture`."""
+    page = draw_refusal(picture, refusal.reason, words)
+    return _capture(page, complete_header(source), refusal, identity, predecessors)
+
+
+def _capture(
+    page: npt.NDArray[np.uint8],
+    header: Dataset,
+    found: Finding | Refusal,
+    identity: ResultIdentity,
+    predecessors: Sequence[ReferencedInstance],
+) -> Dataset:
+    """Return a page as a secondary capture."""
+    moment = local_time(header, found.started_at)
     capture = SCImage(
-        pixel_array=draw_page(picture, finding, words),
+        pixel_array=page,
         photometric_interpretation=PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=CoordinateSystemNames.PATIENT,
@@ -90,17 +116,18 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     stamp(capture, header, identity, moment)
-    _describe_image(capture, header, finding)
+    _describe_image(capture, header, found)
     _describe_capture(capture, moment)
     _describe_derivation(capture, header, predecessors)
     return capture
 
 
-def _describe_image(capture: Dataset, header: Dataset, finding: Finding) -> None:
+def _describe_image(capture: Dataset, header: Dataset, found: Finding | Refusal) -> None:
     """Write what the page shows of the hand (PS3.3 C.7.3.1, C.7.6.1)."""
-    capture.BodyPartExamined = "HAND"
+    if isinstance(found, Finding):  # what was refused may be anything
+        capture.BodyPartExamined = "HAND"
     # Type 2C: a hand is one of a pair.
-    capture.Laterality = finding.laterality or ""
+    capture.Laterality = found.laterality or ""
     capture.PatientOrientation = header.get("PatientOrientation", "")
     # What is burnt into the radiograph is burnt into the page; nothing is added that names anyone.
     burned_in = header.get("BurnedInAnnotation")

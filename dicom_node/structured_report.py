@@ -17,6 +17,7 @@ widespread validator takes the nested ones for errors.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from highdicom.sr import (
@@ -51,6 +52,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 from dicom_node import vocabulary as v
 from dicom_node.identity import stamp, tracking_uid
 from dicom_node.report_text import (
+    SIDES,
     determination,
     earlier_lines,
     headline,
@@ -64,8 +66,9 @@ from models.atlas import is_at_ceiling, reaches_ceiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
-    from dicom_node.finding import Finding
+    from dicom_node.finding import Finding, Refusal
     from dicom_node.growth import Growth, Velocity
     from dicom_node.identity import ReferencedInstance, ResultIdentity
     from dicom_node.words import Words
@@ -119,12 +122,61 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     KeyError
         If the SOP class is neither of the two.
     """
-    header = complete_header(source)
-    moment = local_time(header, finding.started_at)
-    images = [without_identity(header), *_heatmaps(heatmap)]
+    group = _measurement_group(_images(source, heatmap), finding, identity)
+    return _assembled(
+        _Frame(source, heatmap, identity, finding.started_at, words),
+        group,
+        _summary(finding, words),
+        predecessors,
+        sop_class_uid,
+    )
+
+
+def build_refusal_report(  # noqa: PLR0913 - one object, from all that it is made of
+    source: Dataset,
+    refusal: Refusal,
+    identity: ResultIdentity,
+    *,
+    predecessors: Sequence[ReferencedInstance] = (),
+    heatmap: Dataset | None = None,
+    sop_class_uid: str = Comprehensive3DSRStorage,
+    words: Words = ENGLISH,
+) -> Dataset:
+    """Return the report that there is no bone age, and why; see `build_structured_report`."""
+    return _assembled(
+        _Frame(source, heatmap, identity, refusal.started_at, words),
+        _refusal_group(_images(source, None)[0], refusal, identity),
+        _comments([words("refused", reason=refusal.reason), words("research_use")]),
+        predecessors,
+        sop_class_uid,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What surrounds the answer in every report."""
+
+    source: Dataset
+    heatmap: Dataset | None
+    identity: ResultIdentity
+    started_at: datetime
+    words: Words
+
+
+def _assembled(
+    frame: _Frame,
+    group: MeasurementsAndQualitativeEvaluations,
+    summary: ContainerContentItem,
+    predecessors: Sequence[ReferencedInstance],
+    sop_class_uid: str,
+) -> Dataset:
+    """Return the whole report round a measurement group and a summary."""
+    header, identity = complete_header(frame.source), frame.identity
+    moment = local_time(header, frame.started_at)
+    images = _images(frame.source, frame.heatmap)
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
-        content=_content(images, finding, identity, _procedures(header), words),
+        content=_content(images[0], frame, _procedures(header), group, summary),
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
@@ -143,19 +195,20 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     return report
 
 
-def _heatmaps(heatmap: Dataset | None) -> list[Dataset]:
-    """Return the heatmap, if there is one."""
-    return [] if heatmap is None else [heatmap]
+def _images(source: Dataset, heatmap: Dataset | None) -> list[Dataset]:
+    """Return the source, without whose it is, and the heatmap if there is one."""
+    return [without_identity(complete_header(source)), *([] if heatmap is None else [heatmap])]
 
 
 def _content(
-    images: Sequence[Dataset],
-    finding: Finding,
-    identity: ResultIdentity,
+    source: Dataset,
+    frame: _Frame,
     procedures: Sequence[Code],
-    words: Words,
+    group: MeasurementsAndQualitativeEvaluations,
+    summary: ContainerContentItem,
 ) -> Dataset:
-    """Return the root container of the tree (TID 1500); the first image is the source."""
+    """Return the root container of the tree (TID 1500)."""
+    identity = frame.identity
     observer = DeviceObserverIdentifyingAttributes(
         uid=identity.device_uid,
         name=identity.station_name,
@@ -168,15 +221,15 @@ def _content(
             observer_device_context=ObserverContext(CodedConcept.from_code(v.DEVICE), observer),
         ),
         procedure_reported=procedures,
-        imaging_measurements=[_measurement_group(images, finding, identity)],
+        imaging_measurements=[group],
         title=v.IMAGING_MEASUREMENT_REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
-            CodedConcept.from_code(words.language)
+            CodedConcept.from_code(frame.words.language)
         ),
     )
     # highdicom's own library wants orientation and spacing of every radiograph.
-    root.ContentSequence.insert(len(root.ContentSequence) - 1, _image_library(images[0]))
-    root.ContentSequence.append(_summary(finding, words))
+    root.ContentSequence.insert(len(root.ContentSequence) - 1, _image_library(source))
+    root.ContentSequence.append(summary)
     return root
 
 
@@ -268,6 +321,25 @@ def _measurement_group(
         for heatmap in heatmaps
     )
     return group
+
+
+def _refusal_group(
+    source: Dataset, refusal: Refusal, identity: ResultIdentity
+) -> MeasurementsAndQualitativeEvaluations:
+    """Return the group of a radiograph without an answer: no site, for it may be no hand."""
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=tracking_uid(source.StudyInstanceUID, refusal.laterality),
+            identifier=ENGLISH("title", side=ENGLISH(SIDES[refusal.laterality])),
+        ),
+        algorithm_id=AlgorithmIdentification(
+            name=v.ALGORITHM_NAME,
+            version=identity.software_version,
+            parameters=[f"weights: {identity.weights_version}"],
+        ),
+        qualitative_evaluations=[QualitativeEvaluation(v.QUALITY, v.QUALITY_UNUSABLE)],
+        source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
+    )
 
 
 def _hand(finding: Finding) -> FindingSite:
@@ -380,17 +452,17 @@ def _summary(finding: Finding, words: Words) -> ContainerContentItem:
         *(f"{line.label}: {line.text}" for line in lines),
         words("research_use"),
     ]
-    summary = ContainerContentItem(v.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
-    summary.ContentSequence = ContentSequence(
-        [
-            *_determination(finding),
-            *(
-                TextContentItem(v.COMMENT, comment, relationship_type=CONTAINS)
-                for comment in comments
-            ),
-        ],
-    )
-    return summary
+    return _comments(comments, _determination(finding))
+
+
+def _comments(
+    comments: Sequence[str], codes: Sequence[CodeContentItem] = ()
+) -> ContainerContentItem:
+    """Return codes and comments on the whole report (TID 1500, Qualitative Evaluations)."""
+    container = ContainerContentItem(v.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
+    texts = (TextContentItem(v.COMMENT, text, relationship_type=CONTAINS) for text in comments)
+    container.ContentSequence = ContentSequence([*codes, *texts])
+    return container
 
 
 def _determination(finding: Finding) -> list[CodeContentItem]:

@@ -297,8 +297,9 @@ class Dcmtk:
         ae_title: str = "ARCHIVE",
         port: int | None = None,
         extra_args: Sequence[str] = (),
+        accepting: Sequence[str] = ("+xa", "-pm"),
     ) -> Iterator[Receiver]:
-        """Run a throwaway receiver that accepts every SOP class and transfer syntax."""
+        """Run a throwaway receiver; as it is, it accepts every SOP class and transfer syntax."""
         folder = self.folder / f"storescp-{next(self._count)}"
         incoming, whole = folder / "incoming", folder / "whole"
         incoming.mkdir(parents=True)
@@ -306,7 +307,7 @@ class Dcmtk:
         port = port or free_port()
         # storescp writes while it receives: a file is linked into `whole` once it is complete.
         keep = f'ln -f "#p/#f" "{whole}/#f"'
-        command = [need("storescp"), "-v", "+xa", "-pm", "+B", "-od", incoming, "-aet", ae_title]
+        command = [need("storescp"), "-v", *accepting, "+B", "-od", incoming, "-aet", ae_title]
         with running(
             [*command, "-xs", "-xcr", keep, *extra_args, str(port)],
             folder,

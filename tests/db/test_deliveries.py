@@ -360,7 +360,29 @@ def test_what_a_destination_has_not_taken_is_sent_in_order(database: Database) -
 
 
 def unsent(session: Session, delivery_id: int) -> list[int]:
-    return [output.id for output in deliveries.unsent(session, delivery_id)]
+    return [output.id for output, _ in deliveries.unsent(session, delivery_id, a_destination())]
+
+
+def test_an_output_that_another_stands_in_for_is_sent_once(database: Database) -> None:
+    with database.write() as session:
+        job_id, [delivery] = add_deliveries(session, DeliveryState.SENDING)
+        report, plainer = (add_output(session, job_id, kind) for kind in ("sr", "sr-2d"))
+        (pair,) = deliveries.unsent(session, delivery, a_destination())
+        assert [output.id for output in pair if output] == [report, plainer]
+        deliveries.keep_status(session, delivery, report, 0xA700)
+        assert unsent(session, delivery) == [report]
+        deliveries.keep_status(session, delivery, plainer, 0x0000)
+        assert unsent(session, delivery) == []
+
+
+def test_a_rejection_note_goes_last_and_only_where_it_is_wanted(database: Database) -> None:
+    with database.write() as session:
+        job_id, [delivery] = add_deliveries(session, DeliveryState.SENDING)
+        report, note = (add_output(session, job_id, kind) for kind in ("sr", "kos"))
+        assert unsent(session, delivery) == [report]
+        wanting = a_destination(rejection_notes=True)
+        found = deliveries.unsent(session, delivery, wanting)
+        assert [output.id for output, _ in found] == [report, note]
 
 
 def test_a_moment_of_a_delivery_is_a_moment(database: Database) -> None:

@@ -8,13 +8,20 @@ from typing import TYPE_CHECKING
 from dicom_node import jobs, results
 from dicom_node.states import JobState
 from tests.builders import add_job, add_output, new_instance
+from tests.samples import a_finding
 
 if TYPE_CHECKING:
     from dicom_node.db import Database
+    from dicom_node.finding import Finding
     from dicom_node.jobs import NewInstance
 
 WEIGHTS = "tjnet-test-0123456789ab"
 SERIES = "1.2.3.7"
+
+
+def found(calibration: str | None = None, weights_version: str = WEIGHTS) -> Finding:
+    """Return a finding by these weights."""
+    return a_finding(weights_version=weights_version, calibration=calibration)
 
 
 def _reported(database: Database, instance: NewInstance) -> int:
@@ -36,7 +43,7 @@ def test_a_rerun_stays_in_the_series_with_the_next_number(database: Database) ->
     for expected in (2, 3):  # two re-runs of the very same job
         with database.write() as session:
             again = jobs.rerun(session, first, "admin")
-        identity = results.identity_for(_work(database, again), "sr", WEIGHTS, "BONEAGE")
+        identity = results.identity_for(_work(database, again), "sr", "BONEAGE", found())
         assert (identity.series_instance_uid, identity.instance_number) == (SERIES, expected)
         with database.write() as session:
             add_output(session, again, series_instance_uid=SERIES, instance_number=expected)
@@ -46,7 +53,9 @@ def test_other_weights_open_a_series(database: Database) -> None:
     first = _reported(database, new_instance())
     with database.write() as session:
         again = jobs.rerun(session, first, "admin")
-    identity = results.identity_for(_work(database, again), "sr", "other-weights", "BONEAGE")
+    identity = results.identity_for(
+        _work(database, again), "sr", "BONEAGE", found(weights_version="other-weights")
+    )
     assert identity.series_instance_uid != SERIES
     assert identity.instance_number == 1
 
@@ -56,14 +65,14 @@ def test_a_calibration_opens_a_series_and_a_rerun_under_it_stays(database: Datab
     with database.write() as session:
         again = jobs.rerun(session, first, "admin")
     work = _work(database, again)
-    identity = results.identity_for(work, "sr", WEIGHTS, "BONEAGE", "ward-1")
+    identity = results.identity_for(work, "sr", "BONEAGE", found("ward-1"))
     assert identity.series_instance_uid != SERIES
     assert identity.calibration == "ward-1"
     with database.write() as session:
         jobs.get(session, first).weights_version = results.version_key(WEIGHTS, "ward-1")
     work = _work(database, again)
-    assert results.identity_for(work, "sr", WEIGHTS, "BONEAGE", "ward-1").instance_number == 2
-    assert results.identity_for(work, "sr", WEIGHTS, "BONEAGE").instance_number == 1
+    assert results.identity_for(work, "sr", "BONEAGE", found("ward-1")).instance_number == 2
+    assert results.identity_for(work, "sr", "BONEAGE", found()).instance_number == 1
 
 
 def test_a_correction_of_the_study_opens_a_series_and_names_the_old_study(
@@ -76,7 +85,7 @@ def test_a_correction_of_the_study_opens_a_series_and_names_the_old_study(
         job_id = jobs.receive(session, corrected)
     assert job_id is not None
     work = _work(database, job_id)
-    identity = results.identity_for(work, "sr", WEIGHTS, "BONEAGE")
+    identity = results.identity_for(work, "sr", "BONEAGE", found())
     assert identity.series_instance_uid != SERIES
     (named,) = results._references(work, "sr")
     assert named.study_instance_uid == instance.study_instance_uid

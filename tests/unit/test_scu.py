@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 
 from dicom_node import scu
 from dicom_node.errors import PeerError, UnreadableError
@@ -92,3 +97,38 @@ def test_a_peer_that_rejects(tmp_path: Path, dcmtk: Dcmtk) -> None:
         peer = a_destination(port=archive.port)
         with pytest.raises(PeerError, match="association rejected: "):
             list(scu.store("BONEAGE", peer, two_files(tmp_path)))
+
+
+OLD_ARCHIVE = """\
+[[TransferSyntaxes]]
+[Native]
+TransferSyntax1 = LocalEndianExplicit
+TransferSyntax2 = LittleEndianImplicit
+[[PresentationContexts]]
+[Old]
+PresentationContext1 = SecondaryCaptureImageStorage\\Native
+PresentationContext2 = ComprehensiveSRStorage\\Native
+[[Profiles]]
+[Default]
+PresentationContexts = Old
+"""
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_where_a_kind_is_not_accepted_another_goes_in_its_place(
+    tmp_path: Path, dcmtk: Dcmtk, is_old: bool
+) -> None:
+    capture, report, plainer = (
+        write_dicom(tmp_path / f"{uid}.dcm", cr_header(SOPClassUID=uid))
+        for uid in (SecondaryCaptureImageStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage)
+    )
+    profile = tmp_path / "old.cfg"
+    profile.write_text(OLD_ARCHIVE)
+    accepting = ["-xf", str(profile), "Default"] if is_old else ["+xa", "-pm"]
+    with dcmtk.storescp(accepting=accepting) as archive:
+        peer = a_destination(port=archive.port)
+        transfers = list(scu.store("BONEAGE", peer, [capture, report], {report: plainer}))
+    assert [(transfer.path, transfer.status) for transfer in transfers] == [
+        (capture, 0x0000),
+        (plainer if is_old else report, 0x0000),
+    ]
