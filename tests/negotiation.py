@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pynetdicom.association import Association
     from pynetdicom.events import Event, EventHandlerType
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
     from pynetdicom.presentation import PresentationContext
 
 Proposal = tuple[str, tuple[str, ...]]
@@ -100,6 +101,20 @@ def preferred(port: int) -> list[str]:
     return order
 
 
+def announced(primitive: A_ASSOCIATE) -> tuple[str, str, str]:
+    """Return maximum PDU length, implementation class UID and version name, as they were sent."""
+    names = (
+        "maximum_length_received",
+        "implementation_class_uid",
+        "implementation_version_name",
+    )
+    pdu_bytes, class_uid, version_name = (
+        next(str(getattr(item, name)) for item in primitive.user_information if hasattr(item, name))
+        for name in names
+    )
+    return pdu_bytes, class_uid, version_name
+
+
 def rejection(association: Association) -> tuple[int, ...]:
     """Return result, source and reason of an association that was rejected."""
     assert association.is_rejected
@@ -158,13 +173,13 @@ class Notes:
         Where the peer listens, on 127.0.0.1.
     proposals : set of Proposal
         Of all associations.
-    announced : set of (int, str, str)
-        Maximum PDU length, implementation class UID and version name of each requestor.
+    announced : set of (str, str, str)
+        Of each requestor; see `announced`.
     """
 
     port: int = 0
     proposals: set[Proposal] = field(default_factory=set)
-    announced: set[tuple[int, str, str]] = field(default_factory=set)
+    announced: set[tuple[str, str, str]] = field(default_factory=set)
 
 
 def _note(event: Event, notes: Notes) -> None:
@@ -174,13 +189,7 @@ def _note(event: Event, notes: Notes) -> None:
     for context in requestor.primitive.presentation_context_definition_list:
         syntaxes = tuple(str(uid) for uid in context.transfer_syntax)
         notes.proposals.add((str(context.abstract_syntax), syntaxes))
-    notes.announced.add(
-        (
-            requestor.maximum_length,
-            str(requestor.implementation_class_uid),
-            str(requestor.implementation_version_name),
-        )
-    )
+    notes.announced.add(announced(requestor.primitive))
 
 
 @contextmanager

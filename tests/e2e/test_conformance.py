@@ -32,6 +32,7 @@ from tests.builders import a_destination, cr_header, write_dicom
 from tests.negotiation import (
     all_accepted,
     all_associations,
+    announced,
     associate,
     noting_peer,
     preferred,
@@ -84,14 +85,15 @@ def _observe_shipped(port: int, folder: Path) -> dict[str, Any]:
         rejected = [associate(port, echo)]
     rejected += [associate(port, echo, calling="STRANGER"), associate(port, echo, called="NOBODY")]
     association = associate(port, echo)
-    acceptor = association.acceptor
-    assert acceptor.primitive is not None
+    answer = association.acceptor.primitive
+    assert answer is not None
+    pdu_bytes, class_uid, version_name = announced(answer)
     limits = {
-        "application context name": str(acceptor.primitive.application_context_name),
+        "application context name": str(answer.application_context_name),
         "associations at once, as acceptor": str(most),
-        "maximum PDU length announced as acceptor": str(acceptor.maximum_length),
-        "implementation class UID": str(acceptor.implementation_class_uid),
-        "implementation version name": str(acceptor.implementation_version_name),
+        "maximum PDU length announced as acceptor": pdu_bytes,
+        "implementation class UID": class_uid,
+        "implementation version name": version_name,
     }
     association.release()
     return {
@@ -218,7 +220,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             **limits,
             **waits,
             "associations at once, as requestor": str(worker.SENDERS),
-            "maximum PDU length announced as requestor": str(pdu_bytes),
+            "maximum PDU length announced as requestor": pdu_bytes,
         },
         "rejections": shipped["rejections"],
         # What is answered with a failure of our own is no defect that anybody knows of.
