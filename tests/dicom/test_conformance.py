@@ -17,7 +17,12 @@ from pydicom.charset import python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ComputedRadiographyImageStorage, generate_uid
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComputedRadiographyImageStorage,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from dicom_node import __version__, deliveries, errors, scp, scu
 from dicom_node import vocabulary as v
@@ -33,20 +38,22 @@ from tests.statement import Check, Statement
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dicom_node.finding import Finding
+
 STATEMENT = Statement.read()
 PICTURE = np.linspace(0, 1, 40 * 30, dtype=np.float32).reshape(40, 30)
 OLD = ReferencedInstance(
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
+    sop_class_uid=Comprehensive3DSRStorage,
     sop_instance_uid="1.2.3.9.9",
     series_instance_uid="1.2.3.9",
     study_instance_uid=STUDY,
 )
 IN_EVERY_RESULT = "Attributes of every result"
 OBJECTS = {
-    "Attributes of Comprehensive 3D SR": "comprehensive-3d-sr",
-    "Attributes of Secondary Capture": "secondary-capture-image",
+    "Attributes of Comprehensive 3D SR": Comprehensive3DSRStorage,
+    "Attributes of Secondary Capture": SecondaryCaptureImageStorage,
 }
-"""The table of each kind of result, and what highdicom calls its IOD."""
+"""The table of each kind of result, and its SOP class."""
 
 NETWORK_SECTIONS = {
     *("node", "callers", "accept_unknown_callers"),
@@ -106,18 +113,21 @@ def results(*, is_full: bool) -> dict[str, list[Dataset]]:
     if is_full:
         sources = [full_source()]
     made: dict[str, list[Dataset]] = {title: [] for title in OBJECTS}
-    reports, captures = made.values()
+    titles = {sop_class: title for title, sop_class in OBJECTS.items()}
     for source in sources:
         for finding in findings:
-            capture = build_secondary_capture(
-                source, PICTURE, finding, an_identity(), predecessors=[OLD]
-            )
-            report = build_structured_report(
-                source, finding, an_identity(), predecessors=[OLD], heatmap=capture
-            )
-            captures.append(capture)
-            reports.append(report)
+            for dataset in objects_of(source, finding):
+                made[titles[dataset.SOPClassUID]].append(dataset)
     return made
+
+
+def objects_of(source: Dataset, finding: Finding) -> list[Dataset]:
+    """Return an object of every kind, each a re-run's."""
+    capture = build_secondary_capture(source, PICTURE, finding, an_identity(), predecessors=[OLD])
+    report = build_structured_report(
+        source, finding, an_identity(), predecessors=[OLD], heatmap=capture
+    )
+    return [capture, report]
 
 
 def code_triple(item: Dataset) -> tuple[str, str, str]:
@@ -169,7 +179,8 @@ def standard(name: str) -> Any:  # noqa: ANN401 - JSON
 def observed_attributes(title: str) -> object:
     """Return module, keyword, tag and type of all that objects of a kind were seen to have."""
     keywords = {element.keyword for dataset in results(is_full=True)[title] for element in dataset}
-    return {_of_standard(OBJECTS[title], keyword) for keyword in keywords}
+    iod = standard("sop_class_iod_map")[OBJECTS[title]]
+    return {_of_standard(iod, keyword) for keyword in keywords}
 
 
 def _of_standard(iod: str, keyword: str) -> tuple[str, ...]:
@@ -190,8 +201,7 @@ def _of_standard(iod: str, keyword: str) -> tuple[str, ...]:
 def observed_tree() -> object:
     """Return the content tree of the reports that were built, as the statement has it."""
     tree: dict[tuple[str, ...], tuple[str, str, set[tuple[str, str, str]]]] = {}
-    reports, _ = results(is_full=False).values()
-    for report in reports:
+    for report in results(is_full=False)["Attributes of Comprehensive 3D SR"]:
         for path, relationship, item in _walk(report, ()):
             *_, codes = tree.setdefault(path, (relationship, str(item.ValueType), set()))
             codes.update(_value_codes(item))
