@@ -31,7 +31,7 @@ from dicom_node.header import kept, read_header, text
 from dicom_node.intake import Intake
 from dicom_node.node import HEARTBEAT_SECONDS
 from dicom_node.routes import caller_allowed, secondary_capture_negotiated
-from dicom_node.scu import on_connection_open
+from dicom_node.scu import application_entity, on_connection_open
 from dicom_node.storage import Incoming, check_uid, content_hash
 from dicom_node.transfer_syntaxes import decodable_transfer_syntaxes
 
@@ -74,7 +74,7 @@ class Listener:
     def _application_entity(self) -> AE:
         """Return what is negotiated: who may call, what may be stored, in which syntaxes."""
         section = self.node.config.node
-        ae = AE(section.ae_title)
+        ae = application_entity(section.ae_title)
         ae.maximum_associations = section.max_associations
         ae.maximum_pdu_size = MAXIMUM_PDU_BYTES
         ae.require_called_aet = True

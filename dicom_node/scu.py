@@ -17,6 +17,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_node.errors import NoContextError, PeerError, UnreadableError
 from dicom_node.header import UNREADABLE
+from dicom_node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -52,6 +53,14 @@ class Transfer:
 def is_refusal(status: int) -> bool:
     """Return whether trying again is useless: A9xx, 0117, 0122, 0124 (PS3.4 B.2.3)."""
     return status & 0xFF00 == MISMATCH or status in FOR_GOOD
+
+
+def application_entity(ae_title: str) -> AE:
+    """Return an application entity that says in each association what it is (PS3.7 D.3.3.2)."""
+    ae = AE(ae_title)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    return ae
 
 
 def on_connection_open(event: Event) -> None:
@@ -100,7 +109,7 @@ def echo(ae_title: str, destination: Destination) -> None:
     PeerError
         If the peer does not answer it with success.
     """
-    ae = AE(ae_title)
+    ae = application_entity(ae_title)
     ae.add_requested_context(Verification)
     association = _associate(ae, destination)
     try:
@@ -140,7 +149,7 @@ def store(
     if not paths:
         return
     files = {path: _read(path) for path in (*paths, *(instead[p] for p in paths if p in instead))}
-    ae = AE(ae_title)
+    ae = application_entity(ae_title)
     for context in _contexts(list(files.values())):
         ae.add_requested_context(*context)
     try:
