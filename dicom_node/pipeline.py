@@ -3,8 +3,9 @@
 ::
 
     modality --C-STORE--> scp.store      storage.keep_received, jobs.receive, COMMIT, 0x0000
-                          intake.admit   eligibility: queued or rejected, COMMIT, enqueue assess
-    assess (here)         claim, pixels, infer, SR and SC, keep, reported, COMMIT, enqueue send
+                          intake.admit   eligibility, the best of an examination: queued or
+                                         rejected, COMMIT, enqueue assess
+    assess (here)         claim, pixels, infer, SC and SR, keep, reported, COMMIT, enqueue send
     send (here)           claim, scu.store, sent, COMMIT                       --> PACS
     sweep                 whatever the broker lost or a dead process held goes on
 """

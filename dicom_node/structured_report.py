@@ -448,6 +448,7 @@ def _summary(finding: Finding, words: Words) -> ContainerContentItem:
     """
     lines = [*notice_lines(finding, words), *earlier_lines(finding, words)]
     comments = [
+        *([title(finding, words)] if finding.laterality is None else []),
         headline(finding, words),
         *(f"{line.label}: {line.text}" for line in lines),
         words("research_use"),
