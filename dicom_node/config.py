@@ -244,10 +244,10 @@ class ResultsSection(_Section):
     Attributes
     ----------
     language : str
-        Of the report's texts and of the page.
+        Of the report's texts and of the page: English, German, French, Spanish or Korean.
     """
 
-    language: Literal["en"] = "en"
+    language: Literal["en", "de", "fr", "es", "ko"] = "en"
 
 
 class WorklistSection(_Section):

@@ -250,6 +250,7 @@ def _measurement_group(
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=tracking_uid(source.StudyInstanceUID, finding.laterality),
+            # English whatever the report's language: the name of the same thing in the next report.
             identifier=title(finding),
         ),
         finding_sites=[_hand(finding)],
@@ -377,7 +378,7 @@ def _summary(finding: Finding, words: Words) -> ContainerContentItem:
     lines = [*notice_lines(finding, words), *earlier_lines(finding, words)]
     comments = [
         headline(finding, words),
-        *(f"{line.label}: {line.text}" for line in lines),
+        *(words("labelled", label=line.label, text=line.text) for line in lines),
         words("research_use"),
     ]
     summary = ContainerContentItem(v.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
