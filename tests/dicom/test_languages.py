@@ -67,7 +67,7 @@ def test_a_report_in_any_language_is_valid_and_its_texts_are_intact(
         ("en", "en-US", "English (United States)"),
         ("de", "de", "German"),
         ("fr", "fr", "French"),
-        ("es", "es", "Spanish"),
+        ("es", "es-ES", "Spanish (Spain)"),
         ("ko", "ko", "Korean"),
     ],
 )
