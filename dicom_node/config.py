@@ -286,7 +286,7 @@ class ResultsSection(_Section):
     Attributes
     ----------
     language : str
-        Of the report's texts and of the page.
+        Of the report's texts and of the page: English, German, French, Spanish or Korean.
     answer_refused : bool
         Send a report and a page that say so and why, without a number, of a radiograph that the
         gate refuses; otherwise its job is ``rejected`` and nothing is sent.
@@ -298,7 +298,7 @@ class ResultsSection(_Section):
         Why old results are rejected: ``113037``, for patient safety, or ``113001``, for quality.
     """
 
-    language: Literal["en"] = "en"
+    language: Literal["en", "de", "fr", "es", "ko"] = "en"
     answer_refused: bool = False
     hand_box: bool = False
     presentation_state: bool = False

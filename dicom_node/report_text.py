@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rich.cells import cell_len, set_cell_size
+
 from dicom_node import __version__
 from dicom_node.words import ENGLISH
 from models.atlas import CEILING_MONTHS, is_at_ceiling, reaches_ceiling
 from models.brush import BRUSH
 
 if TYPE_CHECKING:
-    from dicom_node.finding import Correction, Finding, Replaced
+    from dicom_node.finding import Correction, EarlierResult, Finding, Replaced
     from dicom_node.growth import Determination
     from dicom_node.words import Words
     from models.estimate import Estimate
@@ -115,8 +117,12 @@ def report_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
 def report_text(finding: Finding, words: Words = ENGLISH) -> str:
     """Return the whole report as text, one fact a line, ended by a line feed."""
     lines = report_lines(finding, words)
-    width = max(len(line.label) for line in lines) + 2
-    body = [f"{line.label:<{width}}{line.text}{'  (!)' if line.is_flag else ''}" for line in lines]
+    # In columns of a terminal, where a Korean syllable takes two.
+    width = max(cell_len(line.label) for line in lines) + 2
+    body = [
+        f"{set_cell_size(line.label, width)}{line.text}{'  (!)' if line.is_flag else ''}"
+        for line in lines
+    ]
     ends = title(finding, words), headline(finding, words), words("research_use")
     return "\n".join([*ends[:2], *body, ends[2]]) + "\n"
 
@@ -188,7 +194,7 @@ def _replaced_line(finding: Finding, old: Replaced, words: Words) -> ReportLine:
             ("changed_software", old.software_version, __version__),
             ("changed_calibration", old.calibration, finding.estimate.calibration),
         )
-        if was != present
+        if was != present and (was or key == "changed_calibration")
     ]
     changes = [words(key, old=was or words("none")) for key, was in keys]
     changes += [
@@ -206,7 +212,7 @@ def _replaced_line(finding: Finding, old: Replaced, words: Words) -> ReportLine:
 
 def _bone_age_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
     """Return what qualifies the bone age: the end of the atlas, and both sexes if unknown."""
-    sd = words("months", months=f"{estimate.sd_months:.1f}")
+    sd = words("months", months=words.number(estimate.sd_months, ".1f"))
     lines = [ReportLine(words("predictive_sd"), sd)]
     if is_at_ceiling(estimate.bone_age_months, estimate.sex):
         end = words("end_of_atlas_text", years=round(CEILING_MONTHS[estimate.sex]) // 12)
@@ -232,12 +238,12 @@ def _growth_lines(finding: Finding, words: Words) -> list[ReportLine]:
     growth = finding.growth
     if growth is None:
         return lines + _no_growth_lines(finding.estimate.sex, words)
-    mean, sd = f"{growth.mean_months:.1f}", f"{growth.sd_months:.1f}"
+    mean, sd = (words.number(months, ".1f") for months in (growth.mean_months, growth.sd_months))
     is_abnormal = growth.determination in {"delayed", "advanced"}
     return [
         *lines,
         ReportLine(words("brush"), words("brush_text", mean=mean, sd=sd)),
-        ReportLine(z_score, words("z_score_text", z_score=f"{growth.z_score:+.2f}")),
+        ReportLine(z_score, words("z_score_text", z_score=words.number(growth.z_score, "+.2f"))),
         ReportLine(words("determination"), words(growth.determination), is_flag=is_abnormal),
     ]
 
@@ -256,17 +262,7 @@ def _no_growth_lines(sex: str, words: Words) -> list[ReportLine]:
 def earlier_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
     """Return the earlier results of the same patient, and the growth since one of them."""
     lines = [
-        ReportLine(
-            words("earlier"),
-            words(
-                "earlier_text",
-                date=earlier.acquired_on.isoformat(),
-                bone_age=years_and_months(earlier.bone_age_months, words),
-                age=words("not_recorded")
-                if earlier.chronological_age_months is None
-                else years_and_months(earlier.chronological_age_months, words),
-            ),
-        )
+        ReportLine(words("earlier"), _earlier(earlier, words))
         for earlier in finding.earlier[-EARLIER_SHOWN:]
     ]
     velocity = finding.velocity
@@ -274,13 +270,23 @@ def earlier_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
         lower, upper = velocity.interval
         text = words(
             "velocity_text",
-            velocity=f"{velocity.years_per_year:.2f}",
-            lower=f"{lower:.2f}",
-            upper=f"{upper:.2f}",
+            velocity=words.number(velocity.years_per_year, ".2f"),
+            lower=words.number(lower, ".2f"),
+            upper=words.number(upper, ".2f"),
             date=velocity.since.isoformat(),
         )
         lines.append(ReportLine(words("velocity"), text))
     return lines
+
+
+def _earlier(earlier: EarlierResult, words: Words) -> str:
+    """Return one earlier result: when, what, and at which age where that is known."""
+    date = earlier.acquired_on.isoformat()
+    bone_age = years_and_months(earlier.bone_age_months, words)
+    if earlier.chronological_age_months is None:
+        return words("earlier_text_no_age", date=date, bone_age=bone_age)
+    age = years_and_months(earlier.chronological_age_months, words)
+    return words("earlier_text", date=date, bone_age=bone_age, age=age)
 
 
 EARLIER_SHOWN: Final = 4
@@ -301,7 +307,8 @@ def _sex_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
     elif estimate.sex_probability < FLAG_PROBABILITY:
         key = "sex_seen_weakly"
     seen = words(SEXES[estimate.sex_seen])
-    text = words(key, sex=seen, probability=f"{estimate.sex_probability:.0%}")
+    probability = words("probability", percent=f"{100 * estimate.sex_probability:.0f}")
+    text = words(key, sex=seen, probability=probability)
     return [recorded, ReportLine(label, text, is_flag=key == "sex_seen_disagrees")]
 
 

@@ -84,7 +84,7 @@ def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is ma
     words: Words = ENGLISH,
 ) -> Dataset:
     """Return the page that there is no bone age, and why; see `build_secondary_capture`."""
-    page = draw_refusal(picture, refusal.reason, words)
+    page = draw_refusal(picture, words.reason(refusal.reason), words)
     return _capture(page, complete_header(source), refusal, identity, predecessors)
 
 

@@ -146,7 +146,7 @@ def build_refusal_report(  # noqa: PLR0913 - one object, from all that it is mad
     return _assembled(
         _Frame(source, heatmap, identity, refusal.started_at, words),
         _refusal_group(_images(source, None)[0], refusal, identity),
-        _comments([words("refused", reason=refusal.reason), words("research_use")]),
+        _comments([words("refused", reason=words.reason(refusal.reason)), words("research_use")]),
         predecessors,
         sop_class_uid,
     )
@@ -303,6 +303,7 @@ def _measurement_group(
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
             uid=tracking_uid(source.StudyInstanceUID, finding.laterality),
+            # English whatever the report's language: the name of the same thing in the next report.
             identifier=title(finding),
         ),
         finding_sites=[_hand(finding)],
@@ -450,7 +451,7 @@ def _summary(finding: Finding, words: Words) -> ContainerContentItem:
     comments = [
         *([title(finding, words)] if finding.laterality is None else []),
         headline(finding, words),
-        *(f"{line.label}: {line.text}" for line in lines),
+        *(words("labelled", label=line.label, text=line.text) for line in lines),
         words("research_use"),
     ]
     return _comments(comments, _determination(finding))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,6 +13,17 @@ from pydicom.sr.coding import Code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class Count(int):
+    """A whole number that chooses its noun: "{years:an|an|ans}" is for 0, for 1, and for more."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        """Return the noun, or the number where the placeholder offers none."""
+        forms = spec.split("|")
+        return forms[min(self, len(forms) - 1)] if len(forms) > 1 else super().__format__(spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,22 @@ class Words:
         KeyError
             If there is no such key, or a placeholder is without a value.
         """
-        return self.texts[key].format_map(values)
+        counted = {k: Count(v) if isinstance(v, int) else v for k, v in values.items()}
+        return self.texts[key].format_map(counted)
+
+    def number(self, value: float, spec: str) -> str:
+        """Return a number as Python formats it, with the decimal mark of the language."""
+        return format(value, spec).replace(".", self.texts["decimal"])
+
+    def reason(self, english: str) -> str:
+        """Return why a radiograph is refused, which the database keeps in English.
+
+        A reason that is not in the catalogue stays English: a strange text says more than none.
+        """
+        for key, pattern in _reasons():
+            if found := pattern.fullmatch(english):
+                return self(key, **found.groupdict())
+        return english
 
 
 @cache
@@ -49,3 +76,13 @@ def words_of(language: str) -> Words:
 
 
 ENGLISH: Final = words_of("en")
+
+
+@cache
+def _reasons() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return a pattern for each refusal in English; what stands for a placeholder is its group."""
+    return tuple(
+        (key, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(text))))
+        for key, text in ENGLISH.texts.items()
+        if key.startswith("refused_")
+    )

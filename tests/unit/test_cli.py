@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer.main
 
-from dicom_node import __version__, cli, deliveries, jobs, log
+from dicom_node import __version__, cli, deliveries, jobs, log, results
 from dicom_node.config import load_config
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState, JobState
+from dicom_node.words import words_of
 from tests.builders import add_job, add_output, cr_header, kept_instance, write_dicom
+from tests.samples import a_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -314,6 +316,18 @@ def test_show(run: Callable[..., Ended], node: Node) -> None:
     assert told.code == 0
     assert told.out.startswith(f"job {job_id}: failed\n")
     assert "job: running -> failed" in told.out
+
+
+def test_show_prints_the_report_in_the_language_that_was_configured(
+    run: Callable[..., Ended], node: Node
+) -> None:
+    job_id = job_in(node, JobState.REPORTED)
+    with node.database.write() as session:
+        jobs.get(session, job_id).finding = results.as_values(a_finding(), words_of("ko"))
+    told = run("show", job_id)
+    assert told.code == 0
+    assert "골연령 10세 4개월 (124개월), 90% 구간 108~139개월" in told.out
+    assert run("show", job_id, "--json").json["finding"]["report"] in told.out
 
 
 @pytest.mark.usefixtures("node")
