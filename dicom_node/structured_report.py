@@ -28,7 +28,6 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    DeviceObserverIdentifyingAttributes,
     FindingSite,
     ImageContentItem,
     LanguageOfContentItemAndDescendants,
@@ -37,7 +36,6 @@ from highdicom.sr import (
     MeasurementsAndQualitativeEvaluations,
     NumContentItem,
     ObservationContext,
-    ObserverContext,
     QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
@@ -49,7 +47,9 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from dicom_node import vocabulary as v
+from dicom_node.derivation import as_dataset
 from dicom_node.identity import stamp, tracking_uid
+from dicom_node.observer import device_observer
 from dicom_node.report_text import determination, headline, image_lines, sees_sex, title
 from dicom_node.source_header import complete_header, local_time, without_identity
 from models.atlas import is_at_ceiling, reaches_ceiling
@@ -118,7 +118,7 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
         sop_instance_uid=identity.sop_instance_uid,
         instance_number=identity.instance_number,
         is_complete=True,
-        previous_versions=[_as_dataset(old) for old in predecessors] or None,
+        previous_versions=[as_dataset(old) for old in predecessors] or None,
         requested_procedures=_requests(header) or None,
         series_description=v.SR_SERIES_DESCRIPTION,
         content_date=moment.date(),
@@ -143,17 +143,8 @@ def _content(
     procedures: Sequence[Code],
 ) -> Dataset:
     """Return the root container of the tree (TID 1500); the first image is the source."""
-    observer = DeviceObserverIdentifyingAttributes(
-        uid=identity.device_uid,
-        name=identity.station_name,
-        manufacturer_name=identity.manufacturer,
-        model_name=identity.model_name,
-        serial_number=identity.weights_version,
-    )
     (root,) = MeasurementReport(
-        observation_context=ObservationContext(
-            observer_device_context=ObserverContext(CodedConcept.from_code(v.DEVICE), observer),
-        ),
+        observation_context=ObservationContext(observer_device_context=device_observer(identity)),
         procedure_reported=procedures,
         imaging_measurements=[_measurement_group(images, finding, identity)],
         title=v.IMAGING_MEASUREMENT_REPORT,
@@ -390,13 +381,3 @@ def _request(header: Dataset, order: Dataset) -> Dataset:
     item.StudyInstanceUID = header.StudyInstanceUID
     item.ReferencedStudySequence = []
     return item
-
-
-def _as_dataset(instance: ReferencedInstance) -> Dataset:
-    """Return a reference in the form that highdicom takes."""
-    dataset = Dataset()
-    dataset.SOPClassUID = instance.sop_class_uid
-    dataset.SOPInstanceUID = instance.sop_instance_uid
-    dataset.SeriesInstanceUID = instance.series_instance_uid
-    dataset.StudyInstanceUID = instance.study_instance_uid
-    return dataset
