@@ -34,6 +34,17 @@ def predecessor_reference(old: ReferencedInstance) -> Dataset:
     return item
 
 
+def predecessor_document(old: ReferencedInstance) -> Dataset:
+    """Return the study, series and instance of a document that this one replaces (C.17.2)."""
+    series = Dataset()
+    series.SeriesInstanceUID = old.series_instance_uid
+    series.ReferencedSOPSequence = [reference(old.sop_class_uid, old.sop_instance_uid)]
+    study = Dataset()
+    study.StudyInstanceUID = old.study_instance_uid
+    study.ReferencedSeriesSequence = [series]
+    return study
+
+
 def as_dataset(instance: ReferencedInstance) -> Dataset:
     """Return a reference in the form that highdicom takes."""
     dataset = Dataset()
@@ -61,3 +72,11 @@ def write_compression(result: Dataset, header: Dataset) -> None:
     ):
         if header.get("LossyImageCompression") == "01" and keyword in header:
             result.add(header[keyword])
+
+
+def spacing_mm(header: Dataset) -> tuple[float, float] | None:
+    """Return from row to row and from column to column on the detector, None where unknown."""
+    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing") or ()
+    if len(spacing) != 2 or min(spacing) <= 0:  # noqa: PLR2004 - rows and columns
+        return None
+    return float(spacing[0]), float(spacing[1])

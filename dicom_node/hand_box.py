@@ -70,7 +70,7 @@ class HandBox:
     """A box in a picture, in pixels: its corner is 0, 0, the first pixel's centre 0.5, 0.5.
 
     That is the origin of spatial coordinates and of graphic annotations (PS3.3 C.18.6.1.1,
-    C.10.5.1.2).
+    C.10.5).
 
     Attributes
     ----------

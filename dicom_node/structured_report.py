@@ -8,6 +8,8 @@
       126010 Imaging Measurements
         125007 Measurement Group      TID 1501: one hand
           tracking, finding site, algorithm, measurements, evaluations, source, heatmap
+        125007 Measurement Group      TID 1410, where a box is given: the same hand
+          tracking, finding site, a box round the hand on the source, for viewers to draw
       C0034375 Qualitative Evaluations
         determination, the headline, the research-use marking
 
@@ -28,7 +30,6 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    FindingSite,
     ImageContentItem,
     LanguageOfContentItemAndDescendants,
     Measurement,
@@ -48,6 +49,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 
 from dicom_node import vocabulary as v
 from dicom_node.derivation import as_dataset
+from dicom_node.hand_region import hand_region, hand_site
 from dicom_node.identity import stamp, tracking_uid
 from dicom_node.observer import device_observer
 from dicom_node.report_text import determination, headline, image_lines, sees_sex, title
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 
     from dicom_node.finding import Finding
     from dicom_node.growth import Growth
+    from dicom_node.hand_box import HandBox
     from dicom_node.identity import ReferencedInstance, ResultIdentity
     from models.estimate import Estimate
 
@@ -81,6 +84,7 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     *,
     predecessors: Sequence[ReferencedInstance] = (),
     heatmap: Dataset | None = None,
+    hand_box: HandBox | None = None,
     sop_class_uid: str = Comprehensive3DSRStorage,
 ) -> Dataset:
     """Return the report of one finding, ready to be written or sent.
@@ -97,6 +101,8 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
         The reports that this one replaces (PS3.3 C.17.2, PredecessorDocumentsSequence).
     heatmap : Dataset, optional
         An image made from the source, in the same study, that the report refers to.
+    hand_box : HandBox, optional
+        Round the hand, in pixels of the source; viewers draw it.
     sop_class_uid : str
         Comprehensive 3D SR, or Comprehensive SR for an archive that refuses it.
 
@@ -112,7 +118,7 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     images = [without_identity(header), *_heatmaps(heatmap)]
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
-        content=_content(images, finding, identity, _procedures(header)),
+        content=_content(images, finding, identity, _procedures(header), hand_box),
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
@@ -141,12 +147,14 @@ def _content(
     finding: Finding,
     identity: ResultIdentity,
     procedures: Sequence[Code],
+    hand_box: HandBox | None,
 ) -> Dataset:
     """Return the root container of the tree (TID 1500); the first image is the source."""
+    regions = [] if hand_box is None else [hand_region(images[0], finding, hand_box)]
     (root,) = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=device_observer(identity)),
         procedure_reported=procedures,
-        imaging_measurements=[_measurement_group(images, finding, identity)],
+        imaging_measurements=[_measurement_group(images, finding, identity), *regions],
         title=v.IMAGING_MEASUREMENT_REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
             CodedConcept.from_code(v.LANGUAGE)
@@ -230,7 +238,7 @@ def _measurement_group(
             uid=tracking_uid(source.StudyInstanceUID, finding.laterality),
             identifier=title(finding),
         ),
-        finding_sites=[_hand(finding)],
+        finding_sites=[hand_site(finding)],
         algorithm_id=_algorithm(finding, identity),
         measurements=_measurements(finding),
         qualitative_evaluations=_evaluations(finding),
@@ -246,12 +254,6 @@ def _measurement_group(
         for heatmap in heatmaps
     )
     return group
-
-
-def _hand(finding: Finding) -> FindingSite:
-    """Return the hand, with its side where that is known."""
-    side = finding.laterality
-    return FindingSite(v.HAND, laterality=None if side is None else v.LATERALITY[side])
 
 
 def _algorithm(finding: Finding, identity: ResultIdentity) -> AlgorithmIdentification:
