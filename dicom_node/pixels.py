@@ -94,7 +94,7 @@ class _Levels:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class LookUpTable:
     """A look-up table of PS3.3 C.11.1 or C.11.2: first value mapped, entries, full scale."""
 
     first: int
@@ -171,7 +171,7 @@ def _render_grey(pixels: npt.NDArray[Any], dataset: Dataset) -> Rendering:
     levels, index = _levels(pixels, dataset)
     notes: list[str] = []
     shown = _display(_modality(levels, dataset, notes), levels, dataset, notes)
-    if _is_inverse(dataset, notes):
+    if is_inverse(dataset, notes):
         shown = 1 - shown
     shown[levels.padding] = 0
     return Rendering(shown.astype(np.float32)[index], tuple(notes))
@@ -205,10 +205,10 @@ def _refuse_without_contrast() -> None:
 
 def _padding(values: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.bool_]:
     """Return which stored values are padding (PS3.3 C.7.5.1.1.2)."""
-    first = _number(dataset, "PixelPaddingValue")
+    first = header_number(dataset, "PixelPaddingValue")
     if first is None:
         return np.zeros(values.shape, dtype=np.bool_)
-    limit = _number(dataset, "PixelPaddingRangeLimit")
+    limit = header_number(dataset, "PixelPaddingRangeLimit")
     ends = [_as_stored(end, values.dtype) for end in (first, first if limit is None else limit)]
     padding: npt.NDArray[np.bool_] = (values >= min(ends)) & (values <= max(ends))
     return padding
@@ -224,8 +224,11 @@ def _as_stored(value: float, kind: np.dtype[Any]) -> float:
 
 def _modality(levels: _Levels, dataset: Dataset, notes: list[str]) -> Doubles:
     """Return the levels after the modality LUT or the rescaling (PS3.3 C.11.1)."""
-    table = _table(dataset, "ModalityLUTSequence", notes)
-    slope, intercept = _number(dataset, "RescaleSlope"), _number(dataset, "RescaleIntercept")
+    table = look_up_table(dataset, "ModalityLUTSequence", notes)
+    slope, intercept = (
+        header_number(dataset, "RescaleSlope"),
+        header_number(dataset, "RescaleIntercept"),
+    )
     if table is not None:
         values, name = table.look_up(levels.stored), "modality LUT"
     else:
@@ -250,10 +253,10 @@ def _display(values: Doubles, levels: _Levels, dataset: Dataset, notes: list[str
 
 def _voi(values: Doubles, dataset: Dataset, notes: list[str]) -> Iterator[tuple[str, Doubles]]:
     """Yield name and effect of each VOI transformation of the header (PS3.3 C.11.2)."""
-    table = _table(dataset, "VOILUTSequence", notes)
+    table = look_up_table(dataset, "VOILUTSequence", notes)
     if table is not None:
         yield "VOI LUT", table.look_up(values) / table.top
-    center, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
+    center, width = header_number(dataset, "WindowCenter"), header_number(dataset, "WindowWidth")
     if center is None or width is None:
         return
     function = text(dataset, "VOILUTFunction").upper() or "LINEAR"
@@ -277,7 +280,7 @@ def _windowed(values: Doubles, center: float, width: float, function: str) -> Do
     return np.clip(shown + 0.5, 0, 1)
 
 
-def _is_inverse(dataset: Dataset, notes: list[str]) -> bool:
+def is_inverse(dataset: Dataset, notes: list[str]) -> bool:
     """Tell whether the smallest value is white.
 
     PresentationLUTShape and PhotometricInterpretation say the same thing (PS3.3 C.8.11.3): the
@@ -295,7 +298,7 @@ def _is_inverse(dataset: Dataset, notes: list[str]) -> bool:
 # --- the header --------------------------------------------------------------------------------
 
 
-def _number(dataset: Dataset, keyword: str) -> float | None:
+def header_number(dataset: Dataset, keyword: str) -> float | None:
     """Return an attribute's first value, None where it is missing or is no finite number."""
     try:
         value = dataset.get(keyword)
@@ -307,7 +310,7 @@ def _number(dataset: Dataset, keyword: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _table(dataset: Dataset, keyword: str, notes: list[str]) -> _Table | None:
+def look_up_table(dataset: Dataset, keyword: str, notes: list[str]) -> LookUpTable | None:
     """Return the first look-up table of a sequence, None where there is none to use."""
     try:
         items = dataset.get(keyword)
@@ -322,7 +325,7 @@ def _table(dataset: Dataset, keyword: str, notes: list[str]) -> _Table | None:
     except UNREADABLE:
         notes.append("a look-up table cannot be read: passed over")
         return None
-    return _Table(first, entries, top)
+    return LookUpTable(first, entries, top)
 
 
 def _entries(data: Any, count: int, uid: UID) -> Doubles:  # noqa: ANN401 - US or OW

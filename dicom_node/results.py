@@ -11,14 +11,21 @@ from pydicom.uid import ComprehensiveSRStorage
 from sqlalchemy import func, select
 
 from dicom_node import __version__, corrections
-from dicom_node.db import InstanceRow, JobRow, OutputRow
+from dicom_node.db import InstanceRow, JobRow, OutputRow, TransferRow
+from dicom_node.deliveries import REJECTION_NOTE, is_stored
+from dicom_node.encapsulated_pdf import build_encapsulated_pdf
 from dicom_node.finding import Known, Refusal, Replaced
+from dicom_node.hand_box import find_hand_box
 from dicom_node.history import earlier_results
 from dicom_node.identity import ReferencedInstance, ResultIdentity, device_uid
+from dicom_node.parametric_map import build_parametric_map
+from dicom_node.pixels import header_number
+from dicom_node.presentation_state import build_presentation_state
+from dicom_node.rejection_note import build_rejection_note
 from dicom_node.report_text import report_text
 from dicom_node.secondary_capture import build_refusal_capture, build_secondary_capture
 from dicom_node.structured_report import build_refusal_report, build_structured_report
-from dicom_node.vocabulary import new_uid
+from dicom_node.vocabulary import REJECTIONS, new_uid
 from dicom_node.words import ENGLISH, words_of
 
 if TYPE_CHECKING:
@@ -33,8 +40,18 @@ if TYPE_CHECKING:
     from dicom_node.node import Node
     from dicom_node.words import Words
 
-SERIES_NUMBERS = {"sc": 9101, "sr": 9102, "sr-2d": 9103}
+SERIES_NUMBERS = {
+    "sc": 9101,
+    "sr": 9102,
+    "sr-2d": 9103,
+    "pr": 9104,
+    "pdf": 9105,
+    "pm": 9106,
+    "kos": 9107,
+}
 """High, so that they sort behind the modality's own series."""
+
+REJECTION_TITLES = {title.value: title for title in REJECTIONS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +68,15 @@ class Predecessor:
         Where it lies: a correction may have another study.
     last_number : int
         The highest InstanceNumber of its series.
+    was_stored : bool
+        Whether any destination took it.
     """
 
     output: OutputRow
     version: str | None
     study_instance_uid: str
     last_number: int
+    was_stored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,17 @@ class Work:
     study_instance_uid: str
     predecessors: dict[str, Predecessor]
     known: Known
+
+    @property
+    def rejected(self) -> list[ReferencedInstance]:
+        """Return what a rejection note of a re-run names: in this study, at some destination."""
+        return [
+            _reference(before)
+            for kind, before in self.predecessors.items()
+            if kind != REJECTION_NOTE
+            and before.was_stored
+            and before.study_instance_uid == self.study_instance_uid
+        ]
 
 
 def load_work(session: Session, job_id: int) -> Work:
@@ -130,6 +161,7 @@ def _replaced(job: JobRow) -> Replaced:
 
 
 def _predecessor(session: Session, job: JobRow, output: OutputRow) -> Predecessor:
+    statuses = select(TransferRow.status).where(TransferRow.output_id == output.id)
     numbers = select(func.max(OutputRow.instance_number)).where(
         OutputRow.series_instance_uid == output.series_instance_uid
     )
@@ -138,6 +170,7 @@ def _predecessor(session: Session, job: JobRow, output: OutputRow) -> Predecesso
         version=job.weights_version,
         study_instance_uid=session.get_one(InstanceRow, job.instance_id).study_instance_uid,
         last_number=session.scalars(numbers).one(),
+        was_stored=any(map(is_stored, session.scalars(statuses))),
     )
 
 
@@ -185,60 +218,93 @@ def build(
     picture: npt.NDArray[np.float32],
     found: Finding | Refusal,
 ) -> list[OutputRow]:
-    """Build the SC and the SR that refers to it, keep them, and return their rows.
+    """Build what goes back to the PACS, keep it, and return the rows.
 
+    The SC first, then what refers to the radiograph as it does, and the SR that refers to the SC.
     The SR is also made as a Comprehensive SR, for destinations that refuse the other. The rows
     are not yet in the database; files whose rows never come are harmless.
     """
-    words = words_of(node.config.results.language)
-    made: list[OutputRow] = []
-
-    def keep(kind: str, make: Callable[..., Dataset]) -> Dataset:
-        identity = identity_for(work, kind, node.config.node.ae_title, found)
-        dataset = make(identity=identity, predecessors=_references(work, kind), words=words)
-        made.append(_keep(node, work, kind, dataset, identity))
-        return dataset
-
+    maker = _Maker(node, work, found)
+    settings, words = node.config.results, words_of(node.config.results.language)
     if isinstance(found, Refusal):
-        capture = keep("sc", partial(build_refusal_capture, source, picture, found))
-        report = partial(build_refusal_report, source, found, heatmap=capture)
+        maker.keep("sc", partial(build_refusal_capture, source, picture, found, words=words))
+        report = partial(build_refusal_report, source, found)
     else:
-        capture = keep("sc", partial(build_secondary_capture, source, picture, found))
-        report = partial(build_structured_report, source, found, heatmap=capture)
-    keep("sr", report)
-    keep("sr-2d", partial(report, sop_class_uid=ComprehensiveSRStorage))
-    return made
+        maker.keep("sc", partial(build_secondary_capture, source, picture, found, words=words))
+        _keep_options(maker, source, picture, found)
+        box = find_hand_box(picture) if settings.hand_box else None
+        report = partial(build_structured_report, source, found, hand_box=box)
+    report = partial(report, heatmap=maker.made["sc"], words=words)
+    maker.keep("sr", report)
+    maker.keep("sr-2d", partial(report, sop_class_uid=ComprehensiveSRStorage))
+    if work.rejected and any(peer.rejection_notes for peer in node.config.destinations):
+        title = REJECTION_TITLES[settings.rejection_title]
+        note = partial(build_rejection_note, source, work.rejected, written_at=found.started_at)
+        maker.keep("kos", partial(note, title=title), names_old=False)
+    return maker.rows
+
+
+def _keep_options(
+    maker: _Maker, source: Dataset, picture: npt.NDArray[np.float32], finding: Finding
+) -> None:
+    """Build and keep the objects that the configuration may ask for beside SC and SR."""
+    settings = maker.node.config.results
+    is_gray = header_number(source, "SamplesPerPixel") in {None, 1}
+    if settings.presentation_state and is_gray:
+        words = words_of(settings.language)
+        box = find_hand_box(picture)
+        state = partial(build_presentation_state, source, finding, hand_box=box, words=words)
+        maker.keep("pr", state, names_old=False)
+    if settings.encapsulated_pdf:
+        page = maker.made["sc"].pixel_array
+        maker.keep("pdf", partial(build_encapsulated_pdf, source, page, finding))
+    if settings.parametric_map:
+        maker.keep("pm", partial(build_parametric_map, source, finding))
+
+
+class _Maker:
+    """Builds the objects of one job, each with an identity of its own, and keeps them."""
+
+    def __init__(self, node: Node, work: Work, found: Finding | Refusal) -> None:
+        self.node, self._work, self._found = node, work, found
+        self.made: dict[str, Dataset] = {}
+        self.rows: list[OutputRow] = []
+
+    def keep(self, kind: str, build: Callable[..., Dataset], *, names_old: bool = True) -> None:
+        """Build an object and keep it; ``names_old`` where its kind can name a predecessor."""
+        identity = identity_for(self._work, kind, self.node.config.node.ae_title, self._found)
+        old = {"predecessors": _references(self._work, kind)} if names_old else {}
+        dataset = build(identity=identity, **old)
+        self.made[kind] = dataset
+        path, sha256 = self.node.storage.keep_result(dataset, self._work.job_id, kind)
+        self.rows.append(
+            OutputRow(
+                job_id=self._work.job_id,
+                kind=kind,
+                sop_class_uid=str(dataset.SOPClassUID),
+                sop_instance_uid=identity.sop_instance_uid,
+                series_instance_uid=identity.series_instance_uid,
+                series_number=identity.series_number,
+                instance_number=identity.instance_number,
+                path=path,
+                sha256=sha256,
+            )
+        )
 
 
 def _references(work: Work, kind: str) -> list[ReferencedInstance]:
     """Return the result of this kind that the new one replaces, if there is one."""
     before = work.predecessors.get(kind)
-    if before is None:
-        return []
-    return [
-        ReferencedInstance(
-            sop_class_uid=before.output.sop_class_uid,
-            sop_instance_uid=before.output.sop_instance_uid,
-            series_instance_uid=before.output.series_instance_uid,
-            study_instance_uid=before.study_instance_uid,
-        )
-    ]
+    return [] if before is None else [_reference(before)]
 
 
-def _keep(
-    node: Node, work: Work, kind: str, dataset: Dataset, identity: ResultIdentity
-) -> OutputRow:
-    path, sha256 = node.storage.keep_result(dataset, work.job_id, kind)
-    return OutputRow(
-        job_id=work.job_id,
-        kind=kind,
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_instance_uid=identity.sop_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        series_number=identity.series_number,
-        instance_number=identity.instance_number,
-        path=path,
-        sha256=sha256,
+def _reference(before: Predecessor) -> ReferencedInstance:
+    """Return an earlier result as a new one names it."""
+    return ReferencedInstance(
+        sop_class_uid=before.output.sop_class_uid,
+        sop_instance_uid=before.output.sop_instance_uid,
+        series_instance_uid=before.output.series_instance_uid,
+        study_instance_uid=before.study_instance_uid,
     )
 
 

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 from highdicom import CoordinateSystemNames, PhotometricInterpretationValues
 from highdicom.sc import SCImage
-from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
 from dicom_node import vocabulary as v
+from dicom_node.derivation import (
+    burned_in,
+    predecessor_reference,
+    source_reference,
+    write_compression,
+)
 from dicom_node.finding import Finding
 from dicom_node.identity import stamp
 from dicom_node.report_page import draw_page, draw_refusal
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from pydicom.dataset import Dataset
 
     from dicom_node.finding import Refusal
     from dicom_node.identity import ReferencedInstance, ResultIdentity
@@ -129,16 +135,8 @@ def _describe_image(capture: Dataset, header: Dataset, found: Finding | Refusal)
     # Type 2C: a hand is one of a pair.
     capture.Laterality = found.laterality or ""
     capture.PatientOrientation = header.get("PatientOrientation", "")
-    # What is burnt into the radiograph is burnt into the page; nothing is added that names anyone.
-    burned_in = header.get("BurnedInAnnotation")
-    capture.BurnedInAnnotation = "YES" if burned_in == "YES" else "NO"
-    for keyword in (
-        "LossyImageCompression",
-        "LossyImageCompressionRatio",
-        "LossyImageCompressionMethod",
-    ):
-        if header.get("LossyImageCompression") == "01" and keyword in header:
-            capture.add(header[keyword])
+    capture.BurnedInAnnotation = burned_in(header)
+    write_compression(capture, header)
 
 
 def _describe_capture(capture: Dataset, moment: datetime) -> None:
@@ -155,23 +153,6 @@ def _describe_derivation(
     """Write what the page was made from (PS3.3 C.7.6.1.1.3, C.12.4)."""
     capture.DerivationDescription = f"Heatmap and report of {v.ALGORITHM_NAME}. {v.RESEARCH_USE}"
     capture.DerivationCodeSequence = [v.code_item(v.VISUAL_EXPLANATION)]
-    source = _reference(header.SOPClassUID, header.SOPInstanceUID)
-    source.PurposeOfReferenceCodeSequence = [v.code_item(v.SOURCE_OF_PROCESSING)]
-    capture.SourceImageSequence = [source]
+    capture.SourceImageSequence = [source_reference(header)]
     if predecessors:
-        capture.ReferencedInstanceSequence = [_predecessor(old) for old in predecessors]
-
-
-def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
-    """Return a reference to an instance (PS3.3 table 10-11)."""
-    item = Dataset()
-    item.ReferencedSOPClassUID = sop_class_uid
-    item.ReferencedSOPInstanceUID = sop_instance_uid
-    return item
-
-
-def _predecessor(old: ReferencedInstance) -> Dataset:
-    """Return the reference to a capture that this one replaces."""
-    item = _reference(old.sop_class_uid, old.sop_instance_uid)
-    item.PurposeOfReferenceCodeSequence = [v.code_item(v.PREDECESSOR)]
-    return item
+        capture.ReferencedInstanceSequence = [predecessor_reference(old) for old in predecessors]

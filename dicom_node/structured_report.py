@@ -8,6 +8,8 @@
       126010 Imaging Measurements
         125007 Measurement Group      TID 1501: one hand
           tracking, finding site, algorithm, measurements, evaluations, source, heatmap
+        125007 Measurement Group      TID 1410, where a box is given: the same hand
+          tracking, finding site, a box round the hand on the source, for viewers to draw
       C0034375 Qualitative Evaluations
         determination, the headline, the research-use marking
 
@@ -18,7 +20,7 @@ widespread validator takes the nested ones for errors.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -29,8 +31,6 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
-    DeviceObserverIdentifyingAttributes,
-    FindingSite,
     ImageContentItem,
     LanguageOfContentItemAndDescendants,
     Measurement,
@@ -38,7 +38,7 @@ from highdicom.sr import (
     MeasurementsAndQualitativeEvaluations,
     NumContentItem,
     ObservationContext,
-    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
@@ -50,7 +50,10 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from dicom_node import vocabulary as v
+from dicom_node.derivation import as_dataset
+from dicom_node.hand_region import hand_region, hand_site
 from dicom_node.identity import stamp, tracking_uid
+from dicom_node.observer import device_observer
 from dicom_node.report_text import (
     SIDES,
     determination,
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
 
     from dicom_node.finding import Finding, Refusal
     from dicom_node.growth import Growth, Velocity
+    from dicom_node.hand_box import HandBox
     from dicom_node.identity import ReferencedInstance, ResultIdentity
     from dicom_node.words import Words
     from models.estimate import Estimate
@@ -78,6 +82,10 @@ SOP_CLASSES: Final[dict[str, type[Comprehensive3DSR | ComprehensiveSR]]] = {
     Comprehensive3DSRStorage: Comprehensive3DSR,
     ComprehensiveSRStorage: ComprehensiveSR,
 }
+
+MeasurementGroup: TypeAlias = (
+    MeasurementsAndQualitativeEvaluations | PlanarROIMeasurementsAndQualitativeEvaluations
+)
 
 CONTAINS: Final = RelationshipTypeValues.CONTAINS
 ACQUISITION: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
@@ -93,6 +101,7 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     *,
     predecessors: Sequence[ReferencedInstance] = (),
     heatmap: Dataset | None = None,
+    hand_box: HandBox | None = None,
     sop_class_uid: str = Comprehensive3DSRStorage,
     words: Words = ENGLISH,
 ) -> Dataset:
@@ -110,6 +119,8 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
         The reports that this one replaces (PS3.3 C.17.2, PredecessorDocumentsSequence).
     heatmap : Dataset, optional
         An image made from the source, in the same study, that the report refers to.
+    hand_box : HandBox, optional
+        Round the hand, in pixels of the source; viewers draw it.
     sop_class_uid : str
         Comprehensive 3D SR, or Comprehensive SR for an archive that refuses it.
     words : Words
@@ -122,10 +133,11 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     KeyError
         If the SOP class is neither of the two.
     """
-    group = _measurement_group(_images(source, heatmap), finding, identity)
+    images = _images(source, heatmap)
+    regions = [] if hand_box is None else [hand_region(images[0], finding, hand_box)]
     return _assembled(
         _Frame(source, heatmap, identity, finding.started_at, words),
-        group,
+        [_measurement_group(images, finding, identity), *regions],
         _summary(finding, words),
         predecessors,
         sop_class_uid,
@@ -145,7 +157,7 @@ def build_refusal_report(  # noqa: PLR0913 - one object, from all that it is mad
     """Return the report that there is no bone age, and why; see `build_structured_report`."""
     return _assembled(
         _Frame(source, heatmap, identity, refusal.started_at, words),
-        _refusal_group(_images(source, None)[0], refusal, identity),
+        [_refusal_group(_images(source, None)[0], refusal, identity)],
         _comments([words("refused", reason=words.reason(refusal.reason)), words("research_use")]),
         predecessors,
         sop_class_uid,
@@ -165,24 +177,24 @@ class _Frame:
 
 def _assembled(
     frame: _Frame,
-    group: MeasurementsAndQualitativeEvaluations,
+    groups: Sequence[MeasurementGroup],
     summary: ContainerContentItem,
     predecessors: Sequence[ReferencedInstance],
     sop_class_uid: str,
 ) -> Dataset:
-    """Return the whole report round a measurement group and a summary."""
+    """Return the whole report round its measurement groups and a summary."""
     header, identity = complete_header(frame.source), frame.identity
     moment = local_time(header, frame.started_at)
     images = _images(frame.source, frame.heatmap)
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
-        content=_content(images[0], frame, _procedures(header), group, summary),
+        content=_content(images[0], frame, _procedures(header), groups, summary),
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
         instance_number=identity.instance_number,
         is_complete=True,
-        previous_versions=[_as_dataset(old) for old in predecessors] or None,
+        previous_versions=[as_dataset(old) for old in predecessors] or None,
         requested_procedures=_requests(header) or None,
         series_description=v.SR_SERIES_DESCRIPTION,
         content_date=moment.date(),
@@ -204,24 +216,16 @@ def _content(
     source: Dataset,
     frame: _Frame,
     procedures: Sequence[Code],
-    group: MeasurementsAndQualitativeEvaluations,
+    groups: Sequence[MeasurementGroup],
     summary: ContainerContentItem,
 ) -> Dataset:
     """Return the root container of the tree (TID 1500)."""
-    identity = frame.identity
-    observer = DeviceObserverIdentifyingAttributes(
-        uid=identity.device_uid,
-        name=identity.station_name,
-        manufacturer_name=identity.manufacturer,
-        model_name=identity.model_name,
-        serial_number=identity.weights_version,
-    )
     (root,) = MeasurementReport(
         observation_context=ObservationContext(
-            observer_device_context=ObserverContext(CodedConcept.from_code(v.DEVICE), observer),
+            observer_device_context=device_observer(frame.identity)
         ),
         procedure_reported=procedures,
-        imaging_measurements=[group],
+        imaging_measurements=groups,
         title=v.IMAGING_MEASUREMENT_REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
             CodedConcept.from_code(frame.words.language)
@@ -306,7 +310,7 @@ def _measurement_group(
             # English whatever the report's language: the name of the same thing in the next report.
             identifier=title(finding),
         ),
-        finding_sites=[_hand(finding)],
+        finding_sites=[hand_site(finding)],
         algorithm_id=_algorithm(finding, identity),
         measurements=_measurements(finding),
         qualitative_evaluations=_evaluations(finding),
@@ -341,12 +345,6 @@ def _refusal_group(
         qualitative_evaluations=[QualitativeEvaluation(v.QUALITY, v.QUALITY_UNUSABLE)],
         source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
     )
-
-
-def _hand(finding: Finding) -> FindingSite:
-    """Return the hand, with its side where that is known."""
-    side = finding.laterality
-    return FindingSite(v.HAND, laterality=None if side is None else v.LATERALITY[side])
 
 
 def _algorithm(finding: Finding, identity: ResultIdentity) -> AlgorithmIdentification:
@@ -496,13 +494,3 @@ def _request(header: Dataset, order: Dataset) -> Dataset:
     item.StudyInstanceUID = header.StudyInstanceUID
     item.ReferencedStudySequence = []
     return item
-
-
-def _as_dataset(instance: ReferencedInstance) -> Dataset:
-    """Return a reference in the form that highdicom takes."""
-    dataset = Dataset()
-    dataset.SOPClassUID = instance.sop_class_uid
-    dataset.SOPInstanceUID = instance.sop_instance_uid
-    dataset.SeriesInstanceUID = instance.series_instance_uid
-    dataset.StudyInstanceUID = instance.study_instance_uid
-    return dataset

@@ -29,7 +29,16 @@ RESEARCH_USE: Final = "Research use only. Not for clinical diagnosis."
 
 SR_SERIES_DESCRIPTION: Final = "Bone age report - research use only, not for diagnosis"
 SC_SERIES_DESCRIPTION: Final = "Bone age heatmap - research use only, not for diagnosis"
+PR_SERIES_DESCRIPTION: Final = "Bone age annotation - research use only, not for diagnosis"
+PDF_SERIES_DESCRIPTION: Final = "Bone age page - research use only, not for diagnosis"
+MAP_SERIES_DESCRIPTION: Final = "Bone age heatmap values - research use only"
+KO_SERIES_DESCRIPTION: Final = "Bone age results that were replaced - rejection note"
 """At most 64 characters (VR LO)."""
+
+REPLACED: Final = "Replaced by a newer result of the same radiograph"
+"""Why a rejection note names a result."""
+
+PDF_TITLE: Final = "Bone age report - research use only, not for clinical diagnosis"
 
 # --- UIDs ----------------------------------------------------------------------------------
 
@@ -140,12 +149,28 @@ QUALITY: Final = Code("111050", "DCM", "Quality Assessment")
 QUALITY_UNUSABLE: Final = Code("111235", "DCM", "Unusable - Quality renders image unusable")
 QUALITY_MET: Final = Code("111237", "DCM", "Usable - Meets the quality control standard")
 
+BOUNDED_BY: Final = Code("75958009", "SCT", "Bounded by")
+"""Geometric purpose of a region (CID 219): a box round what it shows, not its outline."""
+
 # --- Secondary capture ---------------------------------------------------------------------
 
 SOURCE_OF_PROCESSING: Final = Code("121322", "DCM", "Source image for image processing operation")
 PREDECESSOR: Final = Code("PREDECESSOR", SCHEME, "Result that this one replaces")
 """PS3.16 has predecessors of other kinds only: uncompressed, lossy, temporal."""
 VISUAL_EXPLANATION: Final = Code("130401", "DCM", "Visual explanation")
+
+# --- Further objects -----------------------------------------------------------------------
+
+BONE_AGE_DOCUMENT: Final = Code("37362-1", "LN", "XR Bone age")
+"""The LOINC term that names a report document, not a quantity: title of the PDF (CID 7020)."""
+
+GRADIENT_CLASS_ACTIVATION: Final = Code("130403", "DCM", "Gradient-weighted class activation")
+"""Quantity of the parametric map (CID 7180)."""
+
+REJECTED_FOR_QUALITY: Final = Code("113001", "DCM", "Rejected for Quality Reasons")
+REJECTED_FOR_SAFETY: Final = Code("113037", "DCM", "Rejected for Patient Safety Reasons")
+REJECTIONS: Final = (REJECTED_FOR_QUALITY, REJECTED_FOR_SAFETY)
+"""Titles of a rejection note (CID 7010; IHE RAD, Imaging Object Change Management)."""
 
 # --- Units ---------------------------------------------------------------------------------
 

@@ -11,14 +11,14 @@ import pydicom
 import pytest
 from sqlalchemy import select
 
-from dicom_node import intake, jobs, pipeline, results
-from dicom_node.db import OutputRow
+from dicom_node import deliveries, intake, jobs, pipeline, results
+from dicom_node.db import DeliveryRow, OutputRow
 from dicom_node.radiograph import wrap_radiograph
 from dicom_node.states import JobState
 from dicom_node.storage import content_hash
 from models.phantom import HIGHEST_VALUE, draw_phantom
 from models.tjnet.estimator import Estimator
-from tests.builders import new_instance
+from tests.builders import a_destination, new_instance
 from tests.validators import dcentvfy, dciodvfy, dsrdump, pixelmed_sr
 
 if TYPE_CHECKING:
@@ -38,11 +38,15 @@ def estimator() -> Estimator:
 
 def received(node: Node, file: Path) -> int:
     """Keep a file as the listener does; returns its job."""
-    uid = str(pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID)
+    header = pydicom.dcmread(file, stop_before_pixels=True)
+    uid, study = str(header.SOPInstanceUID), str(header.StudyInstanceUID)
     sha256 = content_hash(file)
     path = node.storage.keep_received(file, uid, sha256)
     with node.database.write() as session:
-        job_id = jobs.receive(session, new_instance(sop_instance_uid=uid, sha256=sha256, path=path))
+        instance = new_instance(
+            sop_instance_uid=uid, study_instance_uid=study, sha256=sha256, path=path
+        )
+        job_id = jobs.receive(session, instance)
     assert job_id is not None
     return job_id
 
@@ -50,6 +54,13 @@ def received(node: Node, file: Path) -> int:
 def work_of(node: Node, job_id: int) -> results.Work:
     with node.database.read() as session:
         return results.load_work(session, job_id)
+
+
+def outputs_of(node: Node, job_id: int) -> dict[str, OutputRow]:
+    """Return a job's results by kind, in the order in which they were made."""
+    query = select(OutputRow).where(OutputRow.job_id == job_id).order_by(OutputRow.id)
+    with node.database.read() as session:
+        return {row.kind: row for row in session.scalars(query)}
 
 
 def job_of(node: Node, job_id: int) -> JobRow:
@@ -116,11 +127,8 @@ def test_a_refusal_is_reported_without_a_number_where_that_is_wanted(
     job = job_of(node, job_id)
     assert (job.state, job.outcome, job.bone_age_months) == (JobState.REPORTED, "refused", None)
     assert job.reason
-    with node.database.read() as session:
-        paths = {
-            row.kind: node.storage.absolute(row.path)
-            for row in session.scalars(select(OutputRow).where(OutputRow.job_id == job_id))
-        }
+    made = outputs_of(node, job_id)
+    paths = {kind: node.storage.absolute(row.path) for kind, row in made.items()}
     assert set(paths) == {"sc", "sr", "sr-2d"}
     tree = dsrdump(paths["sr"])
     assert f"No bone age: {job.reason}" in tree
@@ -131,3 +139,60 @@ def test_a_refusal_is_reported_without_a_number_where_that_is_wanted(
     kept = node.storage.absolute(work_of(node, job_id).path)
     assert dcentvfy(kept, *paths.values()) == []
     assert pixelmed_sr(paths["sr"]) == []
+
+
+def test_every_object_that_can_be_configured_is_made_and_valid(
+    node: Node, estimator: Estimator, tmp_path: Path
+) -> None:
+    """Twice: the re-run also rejects what a destination had taken."""
+    options = ("hand_box", "presentation_state", "encapsulated_pdf", "parametric_map")
+    results_section = node.config.results.model_copy(update=dict.fromkeys(options, True))
+    wanting = a_destination(rejection_notes=True)
+    node = replace(
+        node,
+        config=node.config.model_copy(
+            update={"results": results_section, "destinations": [wanting]}
+        ),
+    )
+    picture = draw_phantom("F", 126, height_px=1024, width_px=768) / np.float32(HIGHEST_VALUE)
+    file = tmp_path / "received.dcm"
+    wrap_radiograph(picture, sex="F", age_months=126).save_as(file, enforce_file_format=True)
+    first = received(node, file)
+    intake.admit(node, first)
+    pipeline.assess(node, estimator, first)
+    made = outputs_of(node, first)
+    assert list(made) == ["sc", "pr", "pdf", "pm", "sr", "sr-2d"]
+    with node.database.write() as session:
+        (delivery,) = session.scalars(select(DeliveryRow.id))
+        for kind in ("sc", "pr", "sr"):
+            deliveries.keep_status(session, delivery, made[kind].id, 0x0000)
+        again = jobs.rerun(session, first, "admin", {"PatientSex": "M"})
+    intake.admit(node, again)
+    pipeline.assess(node, estimator, again)
+
+    made_again = outputs_of(node, again)
+    assert list(made_again) == [*made, "kos"]
+    paths = [node.storage.absolute(row.path) for row in made_again.values()]
+    for path in paths:
+        assert dciodvfy(path) == []
+    old = [node.storage.absolute(row.path) for row in made.values()]
+    kept = node.storage.absolute(work_of(node, first).path)
+    assert dcentvfy(kept, *old, *paths) == []
+    note = pydicom.dcmread(paths[-1])
+    (study,) = note.CurrentRequestedProcedureEvidenceSequence
+    rejected = {
+        reference.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for reference in series.ReferencedSOPSequence
+    }
+    assert rejected == {made[kind].sop_instance_uid for kind in ("sc", "pr", "sr")}
+    job = job_of(node, again)
+    assert job.finding is not None
+    assert "sex of the patient: male by admin  (!)" in job.finding["report"]
+    tree = dsrdump(node.storage.absolute(made_again["sr"].path))
+    assert "sex of the patient: male by admin" in tree
+    report = pydicom.dcmread(node.storage.absolute(made_again["sr"].path))
+    (study,) = report.PredecessorDocumentsSequence
+    (series,) = study.ReferencedSeriesSequence
+    (reference,) = series.ReferencedSOPSequence
+    assert reference.ReferencedSOPInstanceUID == made["sr"].sop_instance_uid

@@ -25,6 +25,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_node import results, scu, worker
 from dicom_node.config import Destination, load_config
+from dicom_node.finding import Known
 from dicom_node.node import Node
 from dicom_node.scp import PROCESSING_FAILURE, Listener
 from tests import statement as claims
@@ -144,7 +145,7 @@ def _node(folder: Path, values: dict[str, Any]) -> Iterator[Node]:
 
 def _proposed(node: Node) -> Notes:
     """Let a node build its results and send them, and return what it proposed."""
-    work = results.Work(1, "", MODALITY, STUDY, {})
+    work = results.Work(1, "", MODALITY, STUDY, {}, Known())
     picture = np.linspace(0, 1, 40 * 30, dtype=np.float32).reshape(40, 30)
     outputs = results.build(node, work, a_source(), picture, a_finding())
     files = [node.storage.absolute(output.path) for output in outputs]
