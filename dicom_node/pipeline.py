@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node import deliveries, jobs, results, routes, scu
 from dicom_node.db import DeliveryRow
 from dicom_node.errors import ConfigError, NodeError, PeerError, PixelsError
+from dicom_node.header import settle_text
 from dicom_node.lease import Lease
 from dicom_node.node import new_owner
 from dicom_node.states import DeliveryState, JobState
@@ -69,6 +70,7 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
     from dicom_node.infer import find  # noqa: PLC0415 - torch, in the assessing process only
 
     source = pydicom.dcmread(node.storage.absolute(work.path))
+    settle_text(source)
     picture, finding = find(estimator, source)
     outputs = results.build(node, work, source, picture, finding)
     destinations = routes.destinations_for(node.config, work.calling_ae_title, source)

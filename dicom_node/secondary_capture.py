@@ -16,7 +16,7 @@ from pydicom.valuerep import DA, TM
 from dicom_node import vocabulary as v
 from dicom_node.identity import stamp
 from dicom_node.report_page import draw_page
-from dicom_node.source_header import complete_header, local_time
+from dicom_node.source_header import complete_header, local_time, text_notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +88,8 @@ def build_secondary_capture(
     _describe_image(capture, header, finding)
     _describe_capture(capture, moment)
     _describe_derivation(capture, header, predecessors)
+    if notes := text_notes(source):
+        capture.ImageComments = "\n".join(notes)
     return capture
 
 

@@ -51,7 +51,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 from dicom_node import vocabulary as v
 from dicom_node.identity import stamp, tracking_uid
 from dicom_node.report_text import determination, headline, image_lines, sees_sex, title
-from dicom_node.source_header import complete_header, local_time, without_identity
+from dicom_node.source_header import complete_header, local_time, text_notes, without_identity
 from models.atlas import is_at_ceiling, reaches_ceiling
 
 if TYPE_CHECKING:
@@ -69,9 +69,6 @@ SOP_CLASSES: Final[dict[str, type[Comprehensive3DSR | ComprehensiveSR]]] = {
 
 CONTAINS: Final = RelationshipTypeValues.CONTAINS
 ACQUISITION: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
-
-LONGEST_MEANING: Final = 64
-"""Characters of a code meaning (VR LO); highdicom raises on more."""
 
 
 def build_structured_report(  # noqa: PLR0913 - one object, from all that it is made of
@@ -110,9 +107,11 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     header = complete_header(source)
     moment = local_time(header, finding.started_at)
     images = [without_identity(header), *_heatmaps(heatmap)]
+    content = _content(images, finding, identity, _procedures(header))
+    content.ContentSequence[-1].ContentSequence.extend(map(_comment, text_notes(source)))
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
-        content=_content(images, finding, identity, _procedures(header)),
+        content=content,
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
@@ -174,11 +173,10 @@ def _procedures(header: Dataset) -> list[Code]:
     is in PerformedProcedureCodeSequence all the same.
     """
     codes = [
-        Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
+        Code(value, item.CodingSchemeDesignator, item.CodeMeaning)
         for item in header.get("ProcedureCodeSequence", [])
-        if item.CodingSchemeDesignator != "LN"
-        and "CodeValue" in item
-        and len(item.CodeMeaning) <= LONGEST_MEANING
+        if (value := item.get("CodeValue") or item.get("LongCodeValue"))
+        and item.CodingSchemeDesignator != "LN"
     ]
     return codes or [v.IMAGING_PROCEDURE]
 
@@ -212,10 +210,16 @@ def _geometry(image: Dataset) -> list[ContentItem]:
     """Return orientation and spacing, as far as the header has them."""
     orientation = image.get("PatientOrientation") or ()
     spacing = image.get("ImagerPixelSpacing") or image.get("PixelSpacing") or ()
+    # A careless modality writes 0 for what it does not know.
+    spacing = spacing if all(spacing) and min(spacing, default=0) > 0 else ()
     texts = zip((v.ROW_ORIENTATION, v.COLUMN_ORIENTATION), orientation, strict=False)
     lengths = zip((v.HORIZONTAL_SPACING, v.VERTICAL_SPACING), reversed(spacing), strict=False)
     return [
-        *(TextContentItem(name, text, relationship_type=ACQUISITION) for name, text in texts),
+        *(
+            TextContentItem(name, text, relationship_type=ACQUISITION)
+            for name, text in texts
+            if text
+        ),
         *_numbers(lengths, v.MILLIMETER),
     ]
 
@@ -350,15 +354,17 @@ def _summary(finding: Finding) -> ContainerContentItem:
     summary.ContentSequence = ContentSequence(
         [
             *_determination(finding),
-            TextContentItem(v.COMMENT, headline(finding), relationship_type=CONTAINS),
-            *(
-                TextContentItem(v.COMMENT, f"{line.label}: {line.text}", relationship_type=CONTAINS)
-                for line in image_lines(finding.estimate)
-            ),
-            TextContentItem(v.COMMENT, v.RESEARCH_USE, relationship_type=CONTAINS),
+            _comment(headline(finding)),
+            *(_comment(f"{line.label}: {line.text}") for line in image_lines(finding.estimate)),
+            _comment(v.RESEARCH_USE),
         ],
     )
     return summary
+
+
+def _comment(words: str) -> TextContentItem:
+    """Return a comment in words."""
+    return TextContentItem(v.COMMENT, words, relationship_type=CONTAINS)
 
 
 def _determination(finding: Finding) -> list[CodeContentItem]:

@@ -152,3 +152,14 @@ def test_no_reason_names_the_patient() -> None:
         assert found is not None
         assert "Secret" not in found
         assert "S-1" not in found
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
+@pytest.mark.parametrize("uid", ["", "abc", "1..2", "1.2.", "1." * 40 + "1", ["1.2", "1.3"], None])
+def test_an_image_without_a_usable_uid_is_refused_by_name(keyword: str, uid: object) -> None:
+    """A result could not refer to it; an admin's acceptance would end in a failed job."""
+    assert reason(**{keyword: uid}) == f"{keyword} is missing or no UID"
+
+
+def test_a_uid_with_leading_zeros_or_blanks_is_one() -> None:
+    assert reason(StudyInstanceUID=" 1.2.840.010.1 ") is None
