@@ -14,6 +14,7 @@ from pydicom.uid import (
 
 from dicom_node.header import items, meanings, text
 from dicom_node.source_header import chronological_age_months
+from dicom_node.storage import UID_LIMIT, UID_PATTERN
 from dicom_node.vocabulary import MANUFACTURER
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def reason_to_reject(
         or _view(header, rules)
         or _form(header, rules)
         or _age(header, rules)
+        or _identifiers(header)
     )
 
 
@@ -155,6 +157,15 @@ def _age(header: Dataset, rules: EligibilitySection) -> str | None:
     months = chronological_age_months(header)
     if months is not None and months > rules.oldest_years * 12:
         return f"the patient is older than {rules.oldest_years:g} years"
+    return None
+
+
+def _identifiers(header: Dataset) -> str | None:
+    """Check the UIDs that a result refers to, or lies in; the listener lets nothing else in."""
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+        uid = text(header, keyword)
+        if len(uid) > UID_LIMIT or not UID_PATTERN.fullmatch(uid):
+            return f"{keyword} is missing or no UID"
     return None
 
 

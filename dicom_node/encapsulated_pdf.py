@@ -69,7 +69,7 @@ def build_encapsulated_pdf(
     moment = local_time(header, finding.started_at)
     document = _file(identity)
     stamp(document, header, identity, moment)
-    _describe_series(document, identity, moment)
+    _describe_series(document, identity)
     _describe_document(document, header, finding, moment)
     if predecessors:
         document.PredecessorDocumentsSequence = [predecessor_document(old) for old in predecessors]
@@ -116,7 +116,7 @@ def _file(identity: ResultIdentity) -> FileDataset:
     return document
 
 
-def _describe_series(document: Dataset, identity: ResultIdentity, moment: datetime) -> None:
+def _describe_series(document: Dataset, identity: ResultIdentity) -> None:
     """Write the series and how the page was made (PS3.3 C.24.1, C.8.6.1)."""
     document.Modality = "DOC"
     document.SeriesInstanceUID = identity.series_instance_uid

@@ -94,7 +94,7 @@ def find(
 def _finding(source: Dataset, estimate: Estimate, known: Known, started_at: datetime) -> Finding:
     """Return an estimate with what is known of the child."""
     age = chronological_age_months(source, known.corrected("PatientBirthDate"))
-    day = acquisition_date(source)
+    day = acquisition_date(source, known.corrected("PatientBirthDate"))
     earlier = tuple(result for result in known.earlier if day and result.acquired_on < day)
     return Finding(
         estimate=estimate,

@@ -22,6 +22,7 @@ from dicom_node import deliveries, jobs, results, routes, scu
 from dicom_node.db import DeliveryRow
 from dicom_node.errors import ConfigError, NodeError, PeerError, PixelsError
 from dicom_node.finding import Refusal
+from dicom_node.header import settle_text
 from dicom_node.lease import Lease
 from dicom_node.node import new_owner
 from dicom_node.states import DeliveryState, JobState
@@ -72,6 +73,7 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
     from dicom_node.infer import find  # noqa: PLC0415 - torch, in the assessing process only
 
     source = pydicom.dcmread(node.storage.absolute(work.path))
+    settle_text(source)
     picture, found = find(estimator, source, work.known)
     if isinstance(found, Refusal) and not node.config.results.answer_refused:
         _end(node, work.job_id, owner, JobState.REJECTED, found.reason)

@@ -22,7 +22,7 @@ from dicom_node.derivation import (
 from dicom_node.finding import Finding
 from dicom_node.identity import stamp
 from dicom_node.report_page import draw_page, draw_refusal
-from dicom_node.source_header import complete_header, local_time
+from dicom_node.source_header import complete_header, local_time, text_notes
 from dicom_node.words import ENGLISH
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
         If the picture is not two-dimensional, or is empty.
     """
     page = draw_page(picture, finding, words)
-    return _capture(page, complete_header(source), finding, identity, predecessors)
+    return _capture(page, source, finding, identity, predecessors)
 
 
 def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is made of
@@ -91,17 +91,18 @@ def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is ma
 ) -> Dataset:
     """Return the page that there is no bone age, and why; see `build_secondary_capture`."""
     page = draw_refusal(picture, words.reason(refusal.reason), words)
-    return _capture(page, complete_header(source), refusal, identity, predecessors)
+    return _capture(page, source, refusal, identity, predecessors)
 
 
 def _capture(
     page: npt.NDArray[np.uint8],
-    header: Dataset,
+    source: Dataset,
     found: Finding | Refusal,
     identity: ResultIdentity,
     predecessors: Sequence[ReferencedInstance],
 ) -> Dataset:
     """Return a page as a secondary capture."""
+    header = complete_header(source)
     moment = local_time(header, found.started_at)
     capture = SCImage(
         pixel_array=page,
@@ -125,6 +126,8 @@ def _capture(
     _describe_image(capture, header, found)
     _describe_capture(capture, moment)
     _describe_derivation(capture, header, predecessors)
+    if notes := text_notes(source):
+        capture.ImageComments = "\n".join(notes)
     return capture
 
 

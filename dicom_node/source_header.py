@@ -8,20 +8,27 @@ be a birth date.
 
 from __future__ import annotations
 
+import math
 import re
 from calendar import monthrange
 from datetime import date, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from pydicom.config import RAISE, disable_value_validation
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.valuerep import validate_value
 
-from dicom_node.header import UNREADABLE
+from dicom_node.header import (
+    CONTROLS,
+    ONE_VALUE,
+    TEXT_VRS,
+    UNREADABLE,
+    assumed_character_sets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +48,14 @@ AGE_DATES: Final = (
 MONTHS_IN: Final = {"D": 12 / 365.2425, "W": 12 * 7 / 365.2425, "M": 1.0, "Y": 12.0}
 """Months in each unit of an age string (VR AS), by the mean Gregorian year."""
 
-OFFSET: Final = re.compile(r"([+-])(0\d|1[0-4])([0-5]\d)")
+AGE: Final = re.compile(r"(\d{1,3}) *([DWMY])")
+"""An age string; modalities leave out its leading zeros, and blanks are no other age."""
+
+FIRST_BIRTH: Final = date(1901, 1, 1)
+"""An earlier birth date is a placeholder, such as 18991230 or 19000101."""
+
+OFFSET: Final = re.compile(r"(?!-0000)[+-](\d\d)([0-5]\d)")
+OFFSET_RANGE: Final = (timedelta(hours=-12), timedelta(hours=14))
 """A time zone (PS3.3 C.12.1.1.8)."""
 
 TYPE_2: Final = (
@@ -117,13 +131,19 @@ IMAGE: Final = (
 )
 """Attributes of the image and its equipment that a result speaks of, but does not inherit."""
 
-TEXT_VRS: Final = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-"""Free text is kept word for word even when too long: cut short it would be another patient's."""
+WORD_FOR_WORD: Final = frozenset({*TYPE_2, *TYPE_3})
+"""Their text is kept even when too long: cut short or empty it would be another patient's."""
+
+OTHER_VRS: Final = frozenset({"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR", "US"})
+"""VRs without free text that anything kept here has; whatever else a damaged item holds is not."""
+
+PARAGRAPH_CONTROLS: Final = {code: " " for code in CONTROLS if chr(code) not in "\t\n\f\r"}
+"""Control characters that no text may hold (PS3.5 6.1.3), not even a paragraph."""
 
 NEEDED_IN_ITEM: Final = {
-    "ProcedureCodeSequence": ("CodingSchemeDesignator", "CodeMeaning"),
-    "DeidentificationMethodCodeSequence": ("CodingSchemeDesignator", "CodeMeaning"),
-    "RequestedProcedureCodeSequence": ("CodingSchemeDesignator", "CodeMeaning"),
+    "ProcedureCodeSequence": ("CodeMeaning",),
+    "DeidentificationMethodCodeSequence": ("CodeMeaning",),
+    "RequestedProcedureCodeSequence": ("CodeMeaning",),
     "ReferencedStudySequence": ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID"),
     "OtherPatientIDsSequence": ("PatientID", "TypeOfPatientID"),
     "CodingSchemeIdentificationSequence": ("CodingSchemeDesignator",),
@@ -135,8 +155,9 @@ def complete_header(source: Dataset) -> Dataset:
     """Return a sound copy of what a result needs of a source header, in Unicode.
 
     Every type 2 attribute of patient and study is there, empty where the source is silent. Text
-    is decoded and kept word for word; dates and times in the ACR-NEMA forms are rewritten; any
-    other value that its VR does not allow is left out. The source is not changed.
+    of patient and study is decoded and kept word for word, but for control characters, which
+    become blanks; dates and times in the ACR-NEMA forms are rewritten; any other value that its
+    VR or its multiplicity does not allow is left out. The source is not changed.
 
     Parameters
     ----------
@@ -148,7 +169,8 @@ def complete_header(source: Dataset) -> Dataset:
     AttributeError
         If SOPClassUID, SOPInstanceUID, StudyInstanceUID or SeriesInstanceUID is missing.
     """
-    header = _copy(source, (*TYPE_2, *TYPE_3, *IMAGE))
+    header = _copy(source, (*TYPE_2, *TYPE_3), word_for_word=True)
+    header.update(_copy(source, IMAGE))
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if not header.get(keyword):
             msg = f"the source has no {keyword}"
@@ -156,7 +178,7 @@ def complete_header(source: Dataset) -> Dataset:
     for keyword in TYPE_2:
         if keyword not in header:
             header.add(_element(keyword, ""))
-    if not OFFSET.fullmatch(_text(header, "TimezoneOffsetFromUTC")):
+    if _offset(header) is None:
         header.pop("TimezoneOffsetFromUTC", None)
     sex = recorded_sex(source)
     header.PatientSex = sex if sex in {"M", "F"} else _other_sex(source)
@@ -187,21 +209,29 @@ def without_identity(header: Dataset) -> Dataset:
 def chronological_age_months(header: Dataset, birth_date: str | None = None) -> float | None:
     """Return the age at acquisition in months, or None where the header does not say.
 
-    From PatientBirthDate, or another date of birth where one is given, and the best date there
-    is; else from PatientAge, which is truncated to its unit, a year for most children. A birth
-    after the acquisition is no age.
+    From PatientBirthDate, or another date of birth where one is given, and the best date that is
+    not before it; else from PatientAge, which is truncated to its unit, a year for most children.
+    A birth after the acquisition is no age, nor is one before 1901. No date is held against the
+    clock of this machine: it may be the wrong one.
     """
-    born = _day(_text(header, "PatientBirthDate") if birth_date is None else birth_date)
-    seen = acquisition_date(header)
+    born, seen = _birth(header, birth_date), acquisition_date(header, birth_date)
     if born and seen and born <= seen:
         return _months_between(born, seen)
-    age = re.fullmatch(r"(\d{1,3})([DWMY])", _text(header, "PatientAge").upper())
+    age = AGE.fullmatch(_text(header, "PatientAge").upper())
     return int(age[1]) * MONTHS_IN[age[2]] if age else None
 
 
-def acquisition_date(header: Dataset) -> date | None:
-    """Return the day of the acquisition, from the best date there is."""
-    return next((day for day in map(_day, _texts(header, AGE_DATES)) if day), None)
+def acquisition_date(header: Dataset, birth_date: str | None = None) -> date | None:
+    """Return the day of the acquisition: the best date that is not before the birth."""
+    born = _birth(header, birth_date)
+    days = [day for day in map(_day, _texts(header, AGE_DATES)) if day]
+    return next((day for day in days if born is None or born <= day), days[0] if days else None)
+
+
+def _birth(header: Dataset, birth_date: str | None) -> date | None:
+    """Return the day of birth, from the header unless one is given; a placeholder is none."""
+    born = _day(_text(header, "PatientBirthDate") if birth_date is None else birth_date)
+    return born if born and born >= FIRST_BIRTH else None
 
 
 def acquisition_moment(header: Dataset) -> str:
@@ -217,6 +247,19 @@ def acquisition_moment(header: Dataset) -> str:
         if date_text := _text(header, day).replace(".", ""):
             return date_text + _text(header, time).replace(":", "")
     return ""
+
+
+def text_notes(source: Dataset) -> list[str]:
+    """Return what is to be said of a source whose text is not in the set that it declares.
+
+    Of patient and study only: the rest of the text is not inherited. In words, for a person.
+    """
+    tags = [tag for word in (*TYPE_2, *TYPE_3) if (tag := tag_for_keyword(word)) is not None]
+    sets = assumed_character_sets(source, tags)
+    if not sets:
+        return []
+    words = " and ".join(sets)
+    return [f"Names and text of the source are not in its declared character set: read as {words}"]
 
 
 def recorded_sex(header: Dataset) -> str:
@@ -248,42 +291,65 @@ def local_time(header: Dataset, moment: datetime) -> datetime:
 
     TimezoneOffsetFromUTC where the header has it (PS3.3 C.12.1.1.8), else that of this machine.
     """
-    offset = OFFSET.fullmatch(_text(header, "TimezoneOffsetFromUTC"))
-    if not offset:
-        return moment.astimezone()
-    distance = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
-    return moment.astimezone(timezone(-distance if offset[1] == "-" else distance))
+    offset = _offset(header)
+    return moment.astimezone(None if offset is None else timezone(offset))
 
 
-def _copy(source: Dataset, keywords: Iterable[str]) -> Dataset:
+def _offset(header: Dataset) -> timedelta | None:
+    """Return TimezoneOffsetFromUTC, None where it is missing or no time zone."""
+    text = _text(header, "TimezoneOffsetFromUTC")
+    match = OFFSET.fullmatch(text)
+    if not match:
+        return None
+    distance = timedelta(hours=int(match[1]), minutes=int(match[2]))
+    distance = -distance if text.startswith("-") else distance
+    first, last = OFFSET_RANGE
+    return distance if first <= distance <= last else None
+
+
+def _copy(source: Dataset, keywords: Iterable[str], *, word_for_word: bool = False) -> Dataset:
     """Return a new dataset of the sound elements among these."""
     copy = Dataset()
     with disable_value_validation():
         for keyword in keywords:
-            element = _sound(source, keyword)
+            element = _sound(source, keyword, word_for_word=word_for_word)
             if element is not None:
                 copy.add(element)
     return copy
 
 
-def _sound(dataset: Dataset, keyword: str) -> DataElement | None:
+def _sound(dataset: Dataset, keyword: str, *, word_for_word: bool) -> DataElement | None:
     """Return a copy that can be written in UTF-8, or None for a value that its VR forbids."""
     try:
         element = dataset[keyword]
-        return _sound_sequence(element) if element.VR == "SQ" else _sound_value(element)
+        if (dictionary_VR(keyword) == "SQ") != (element.VR == "SQ"):
+            return None
+        if element.VR == "SQ":
+            return _sound_sequence(element)
+        return _sound_value(element, word_for_word=word_for_word)
     except UNREADABLE:
         return None
 
 
-def _sound_value(element: DataElement) -> DataElement | None:
+def _sound_value(element: DataElement, *, word_for_word: bool) -> DataElement | None:
     """Return an element that holds no sequence."""
     vr = dictionary_VR(element.keyword)
     if element.is_empty:
         return _element(element.keyword, "") if vr in TEXT_VRS else None
     values = [_plain(value, vr) for value in _values(element)]
-    if vr not in TEXT_VRS and not all(_is_valid(vr, value) for value in values):
-        return None
+    if not (word_for_word and vr in TEXT_VRS):
+        is_sound = _is_multiplicity(element.keyword, len(values))
+        if not is_sound or not all(_is_valid(vr, value) for value in values):
+            return None
     return _element(element.keyword, values if len(values) > 1 else values[0])
+
+
+def _is_multiplicity(keyword: str, count: int) -> bool:
+    """Return whether an attribute may have so many values."""
+    least, _, most = dictionary_VM(keyword).partition("-")
+    if most.endswith("n"):
+        return count >= int(least)
+    return int(least) <= count <= int(most or least)
 
 
 def _sound_sequence(element: DataElement) -> DataElement | None:
@@ -293,9 +359,17 @@ def _sound_sequence(element: DataElement) -> DataElement | None:
     for item in element.value:
         keywords = [keyword_for_tag(tag) for tag in item.keys()]  # noqa: SIM118 - tags, unread
         copy = _copy(item, [word for word in keywords if word not in {"", "SpecificCharacterSet"}])
-        if copy and all(copy.get(keyword) for keyword in needed):
+        if copy and all(copy.get(keyword) for keyword in needed) and _has_code(element, copy):
             items.append(copy)
     return _element(element.keyword, items) if items else None
+
+
+def _has_code(sequence: DataElement, item: Dataset) -> bool:
+    """Return whether an item of codes has one: a value with its scheme, or a URN (PS3.3 8.8)."""
+    if "CodeMeaning" not in NEEDED_IN_ITEM.get(sequence.keyword, ()):
+        return True
+    value = item.get("CodeValue") or item.get("LongCodeValue")
+    return bool(item.get("URNCodeValue") or (value and item.get("CodingSchemeDesignator")))
 
 
 def _element(keyword: str, value: object) -> DataElement:
@@ -310,22 +384,28 @@ def _values(element: DataElement) -> list[Any]:
 
 
 def _plain(value: object, vr: str) -> object:
-    """Return a value without its encoding, and dates and times without ACR-NEMA's separators."""
+    """Return a value without its encoding and its padding, in the form that DICOM has today."""
     if isinstance(value, bytes):
         msg = "an element of text holds bytes"
         raise TypeError(msg)
     if isinstance(value, int) and vr == "US":
         return value
     text = str(value)
+    if vr in TEXT_VRS:
+        return text.translate(PARAGRAPH_CONTROLS if vr in ONE_VALUE else CONTROLS)
+    text = text.strip(" \0")
     if vr == "DA":
-        return text.strip().replace(".", "")
+        return text.replace(".", "")
     if vr == "TM":
-        return text.strip().replace(":", "")
-    return text.strip() if vr in {"AS", "CS", "DS", "IS"} else text
+        return text.replace(":", "")
+    age = AGE.fullmatch(text.upper()) if vr == "AS" else None
+    return f"{age[1]:0>3}{age[2]}" if age else text
 
 
 def _is_valid(vr: str, value: object) -> bool:
     """Return whether a value is one that its VR allows; a range is for queries only."""
+    if vr not in OTHER_VRS | TEXT_VRS:
+        return False
     if vr in {"DA", "TM"} and "-" in str(value):
         return False
     if vr == "DA" and _day(str(value)) is None:
@@ -335,9 +415,9 @@ def _is_valid(vr: str, value: object) -> bool:
         return re.fullmatch(r"[0-9.]{1,64}", str(value)) is not None
     try:
         validate_value(vr, value, RAISE)
+        return vr != "DS" or value == "" or math.isfinite(float(str(value)))
     except ValueError:
         return False
-    return True
 
 
 def _other_sex(source: Dataset) -> str:

@@ -63,7 +63,7 @@ from dicom_node.report_text import (
     sees_sex,
     title,
 )
-from dicom_node.source_header import complete_header, local_time, without_identity
+from dicom_node.source_header import complete_header, local_time, text_notes, without_identity
 from dicom_node.words import ENGLISH
 from models.atlas import is_at_ceiling, reaches_ceiling
 
@@ -89,9 +89,6 @@ MeasurementGroup: TypeAlias = (
 
 CONTAINS: Final = RelationshipTypeValues.CONTAINS
 ACQUISITION: Final = RelationshipTypeValues.HAS_ACQ_CONTEXT
-
-LONGEST_MEANING: Final = 64
-"""Characters of a code meaning (VR LO); highdicom raises on more."""
 
 
 def build_structured_report(  # noqa: PLR0913 - one object, from all that it is made of
@@ -186,6 +183,7 @@ def _assembled(
     header, identity = complete_header(frame.source), frame.identity
     moment = local_time(header, frame.started_at)
     images = _images(frame.source, frame.heatmap)
+    summary.ContentSequence.extend(map(_comment, text_notes(frame.source)))
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
         content=_content(images[0], frame, _procedures(header), groups, summary),
@@ -244,11 +242,10 @@ def _procedures(header: Dataset) -> list[Code]:
     is in PerformedProcedureCodeSequence all the same.
     """
     codes = [
-        Code(item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning)
+        Code(value, item.CodingSchemeDesignator, item.CodeMeaning)
         for item in header.get("ProcedureCodeSequence", [])
-        if item.CodingSchemeDesignator != "LN"
-        and "CodeValue" in item
-        and len(item.CodeMeaning) <= LONGEST_MEANING
+        if (value := item.get("CodeValue") or item.get("LongCodeValue"))
+        and item.CodingSchemeDesignator != "LN"
     ]
     return codes or [v.IMAGING_PROCEDURE]
 
@@ -282,10 +279,16 @@ def _geometry(image: Dataset) -> list[ContentItem]:
     """Return orientation and spacing, as far as the header has them."""
     orientation = image.get("PatientOrientation") or ()
     spacing = image.get("ImagerPixelSpacing") or image.get("PixelSpacing") or ()
+    # A careless modality writes 0 for what it does not know.
+    spacing = spacing if all(spacing) and min(spacing, default=0) > 0 else ()
     texts = zip((v.ROW_ORIENTATION, v.COLUMN_ORIENTATION), orientation, strict=False)
     lengths = zip((v.HORIZONTAL_SPACING, v.VERTICAL_SPACING), reversed(spacing), strict=False)
     return [
-        *(TextContentItem(name, text, relationship_type=ACQUISITION) for name, text in texts),
+        *(
+            TextContentItem(name, text, relationship_type=ACQUISITION)
+            for name, text in texts
+            if text
+        ),
         *_numbers(lengths, v.MILLIMETER),
     ]
 
@@ -460,9 +463,13 @@ def _comments(
 ) -> ContainerContentItem:
     """Return codes and comments on the whole report (TID 1500, Qualitative Evaluations)."""
     container = ContainerContentItem(v.QUALITATIVE_EVALUATIONS, relationship_type=CONTAINS)
-    texts = (TextContentItem(v.COMMENT, text, relationship_type=CONTAINS) for text in comments)
-    container.ContentSequence = ContentSequence([*codes, *texts])
+    container.ContentSequence = ContentSequence([*codes, *map(_comment, comments)])
     return container
+
+
+def _comment(words: str) -> TextContentItem:
+    """Return a comment in words."""
+    return TextContentItem(v.COMMENT, words, relationship_type=CONTAINS)
 
 
 def _determination(finding: Finding) -> list[CodeContentItem]:

@@ -10,6 +10,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from dicom_node import vocabulary as v
+from dicom_node.header import read_header
 from dicom_node.identity import ReferencedInstance
 from dicom_node.secondary_capture import build_secondary_capture
 from dicom_node.structured_report import build_structured_report
@@ -219,3 +220,16 @@ def test_source_capture_and_report_are_one_study(tmp_path: Path) -> None:
 def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="rows and columns"):
         build_secondary_capture(a_source(), np.zeros(shape), a_finding(), an_identity())
+
+
+def test_a_guessed_character_set_is_said_in_its_comments(tmp_path: Path) -> None:
+    path = written(a_source(StudyDescription="XR hand"), tmp_path / "source.dcm")
+    path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", b"ISO_IR 192"))
+    assert "ImageComments" not in a_capture(read_header(path))
+    path.write_bytes(path.read_bytes().replace(b"XR hand", "Rö hand".encode("latin-1")))
+
+    capture = a_capture(read_header(path))
+
+    assert capture.StudyDescription == "Rö hand"
+    assert "Latin-1, which is a guess" in capture.ImageComments
+    assert dciodvfy(written(capture, tmp_path / "sc.dcm")) == []

@@ -19,6 +19,7 @@ from pydicom.uid import (
 )
 
 from dicom_node import vocabulary as v
+from dicom_node.header import read_header
 from dicom_node.identity import ReferencedInstance, device_uid, tracking_uid
 from dicom_node.structured_report import build_structured_report
 from tests.samples import (
@@ -637,3 +638,43 @@ def test_a_moment_later_is_another_report() -> None:
     object.__setattr__(later, "started_at", STARTED + timedelta(hours=1))
 
     assert a_report(finding=later).ContentTime != a_report().ContentTime
+
+
+# --- careless sources ------------------------------------------------------------------------
+
+
+def test_an_orientation_of_one_side_gives_one_item() -> None:
+    report = a_report(a_source(PatientOrientation=["L", ""]))
+
+    assert texts(report, v.ROW_ORIENTATION) == ["L"]
+    assert texts(report, v.COLUMN_ORIENTATION) == []
+
+
+@pytest.mark.parametrize("spacing", [["0", "0"], ["-1", "-1"], ["0.15", "0"]])
+def test_a_spacing_that_is_none_is_not_reported(spacing: list[str]) -> None:
+    assert list(items(a_report(a_source(ImagerPixelSpacing=spacing)), v.VERTICAL_SPACING)) == []
+
+
+def test_a_procedure_with_a_long_code_is_reported() -> None:
+    procedure = Dataset()
+    procedure.LongCodeValue, procedure.CodingSchemeDesignator = "L" * 20, "99HERE"
+    procedure.CodeMeaning = "Hand"
+
+    report = a_report(a_source(ProcedureCodeSequence=[procedure]))
+
+    (reported,) = items(report, Code("121058", "DCM", "Procedure reported"))
+    assert reported.ConceptCodeSequence[0].LongCodeValue == "L" * 20
+    assert report.PerformedProcedureCodeSequence[0].LongCodeValue == "L" * 20
+
+
+def test_a_guessed_character_set_is_said_in_a_comment(tmp_path: Path) -> None:
+    path = written(a_source(PatientName="Mueller^Joerg"), tmp_path / "source.dcm")
+    content = path.read_bytes().replace(b"ISO_IR 100", b"ISO_IR 192")
+    path.write_bytes(content.replace(b"Mueller", "Mü lle".encode("latin-1") + b"r"))
+    source = read_header(path)
+
+    report = a_report(source)
+
+    assert report.PatientName == "Mü ller^Joerg"
+    assert [line for line in texts(report, v.COMMENT) if "Latin-1, which is a guess" in line]
+    assert dciodvfy(written(report, tmp_path / "sr.dcm")) == []

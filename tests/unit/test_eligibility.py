@@ -200,3 +200,14 @@ def test_only_what_was_ordered_where_the_rules_say_so(
 
     assert (found is None) == is_wanted
     assert is_wanted or "no order for a bone age" in str(found)
+
+
+@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
+@pytest.mark.parametrize("uid", ["", "abc", "1..2", "1.2.", "1." * 40 + "1", ["1.2", "1.3"], None])
+def test_an_image_without_a_usable_uid_is_refused_by_name(keyword: str, uid: object) -> None:
+    """A result could not refer to it; an admin's acceptance would end in a failed job."""
+    assert reason(**{keyword: uid}) == f"{keyword} is missing or no UID"
+
+
+def test_a_uid_with_leading_zeros_or_blanks_is_one() -> None:
+    assert reason(StudyInstanceUID=" 1.2.840.010.1 ") is None

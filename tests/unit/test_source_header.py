@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.config import disable_value_validation
-from pydicom.datadict import tag_for_keyword
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from dicom_node.header import read_header
 from dicom_node.source_header import (
     TYPE_2,
     chronological_age_months,
@@ -25,6 +26,7 @@ from dicom_node.source_header import (
     laterality,
     local_time,
     recorded_sex,
+    text_notes,
     without_identity,
 )
 from tests.samples import STUDY, a_dx_source, a_source, read_back, written
@@ -124,6 +126,8 @@ def test_the_date_nearest_to_the_exposure_counts(dates: dict[str, str], months: 
         ("10", None),
         ("-10Y", None),
         ("1000Y", None),
+        ("012Y ", 144.0),
+        ("10 y", 120.0),
     ],
 )
 def test_without_a_birth_date_the_recorded_age_counts(age: str, months: object) -> None:
@@ -151,6 +155,24 @@ def test_a_birth_after_the_acquisition_is_no_age() -> None:
     source = a_source(leave_out=("PatientAge",), PatientBirthDate="20270101")
 
     assert chronological_age_months(source) is None
+
+
+@pytest.mark.parametrize("clock", ["19700101", "20000101", "19800000"])
+def test_a_date_before_the_birth_gives_way_to_the_next(clock: str) -> None:
+    """The clock of a modality whose battery is empty."""
+    source = a_source(leave_out=("PatientAge",), PatientBirthDate="20160101", StudyDate="20260101")
+    source["AcquisitionDate"] = raw("AcquisitionDate", "DA", clock)
+
+    assert chronological_age_months(source) == 120.0
+
+
+@pytest.mark.parametrize("born", ["18991230", "19000101", "00010101", "0000"])
+def test_a_placeholder_is_no_birth_date(born: str) -> None:
+    assert chronological_age_months(with_raw("PatientBirthDate", "DA", born)) == 108.0
+
+
+def test_an_age_after_the_table_is_still_an_age() -> None:
+    assert chronological_age_months(a_source(PatientBirthDate="20060101")) == 240.0
 
 
 # --- sex and side --------------------------------------------------------------------------
@@ -245,9 +267,12 @@ def test_the_sex_is_one_that_dicom_has(recorded: str, copied: str) -> None:
         ("StudyTime", "TM", "10:11:12", "101112"),
         ("StudyTime", "TM", "noon", ""),
         ("StudyDate", "DA", "today", ""),
+        ("StudyDate", "DA", ["20260101", "20260102"], ""),
+        ("PatientAge", "AS", "10Y", "010Y"),
+        ("PatientAge", "AS", " 9 y", "009Y"),
     ],
 )
-def test_a_date_is_rewritten_or_emptied(keyword: str, vr: str, value: str, copied: str) -> None:
+def test_a_date_is_rewritten_or_emptied(keyword: str, vr: str, value: object, copied: str) -> None:
     assert complete_header(with_raw(keyword, vr, value)).get(keyword) == copied
 
 
@@ -258,6 +283,18 @@ def test_a_date_is_rewritten_or_emptied(keyword: str, vr: str, value: str, copie
         ("PatientOrientation", "CS", ["left", "foot!"]),
         ("TimezoneOffsetFromUTC", "SH", "CET"),
         ("TimezoneOffsetFromUTC", "SH", "+9900"),
+        ("TimezoneOffsetFromUTC", "SH", "+9"),
+        ("TimezoneOffsetFromUTC", "SH", "-0000"),
+        ("TimezoneOffsetFromUTC", "SH", "+1430"),
+        ("TimezoneOffsetFromUTC", "SH", "-1300"),
+        ("PatientOrientation", "CS", ["L", "F", "H"]),
+        ("ImagerPixelSpacing", "DS", "0.15"),
+        ("ImagerPixelSpacing", "LO", ["1e400", "1e400"]),
+        ("PatientSize", "LO", ["1.4", "1.5"]),
+        ("PatientAge", "AS", ["009Y", "010Y"]),
+        ("StationName", "SH", "a name that is too long"),
+        ("StationName", "SH", ["A", "B"]),
+        ("Rows", "LO", "512"),
         ("ImagerPixelSpacing", "LO", "wide"),
         ("PatientWeight", "LO", "heavy"),
         ("ProcedureCodeSequence", "SQ", []),
@@ -275,6 +312,32 @@ def test_text_is_kept_word_for_word_even_when_too_long(keyword: str, vr: str) ->
     words = "0123456789" * 8
 
     assert complete_header(with_raw(keyword, vr, words))[keyword].value == words
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "words", "copied"),
+    [
+        ("PatientName", "PN", "A\x01B^C\t", "A B^C "),
+        ("StudyDescription", "LO", "hand\r\nleft\x1b[2J", "hand  left [2J"),
+        ("PatientID", "LO", "1\0002", "1 2"),
+    ],
+)
+def test_control_characters_are_no_text(keyword: str, vr: str, words: str, copied: str) -> None:
+    assert str(complete_header(with_raw(keyword, vr, words))[keyword].value) == copied
+
+
+def test_blanks_about_a_uid_are_no_part_of_it() -> None:
+    assert (
+        complete_header(with_raw("StudyInstanceUID", "UI", " 1.2.3 ")).StudyInstanceUID == "1.2.3"
+    )
+
+
+@pytest.mark.parametrize(("keyword", "vr"), [("ProcedureCodeSequence", "LO"), ("PatientID", "SQ")])
+def test_a_sequence_is_no_text_and_text_no_sequence(keyword: str, vr: str) -> None:
+    source = a_source()
+    source[keyword] = raw(keyword, vr, "text" if vr == "LO" else [Dataset()])
+
+    assert not complete_header(source).get(keyword)
 
 
 def test_a_damaged_element_is_left_out(tmp_path: Path) -> None:
@@ -313,6 +376,42 @@ def test_an_incomplete_code_is_left_out() -> None:
     header = complete_header(a_source(ProcedureCodeSequence=[half, whole]))
 
     assert [item.CodeValue for item in header.ProcedureCodeSequence] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("values", "is_kept"),
+    [
+        ({"LongCodeValue": "L" * 20, "CodingSchemeDesignator": "99HERE"}, True),
+        ({"URNCodeValue": "urn:oid:1.2.3"}, True),
+        ({"CodingSchemeDesignator": "99HERE"}, False),
+        ({"CodeValue": "1"}, False),
+        ({"CodeValue": "1", "CodingSchemeDesignator": ["A", "B"]}, False),
+        ({"CodeValue": "C" * 20, "CodingSchemeDesignator": "99HERE"}, False),
+        (
+            {"CodeValue": "1", "CodingSchemeDesignator": "99HERE", "CodeMeaning": "h" * 80},
+            False,
+        ),
+    ],
+)
+def test_a_code_has_a_value_a_scheme_and_a_meaning(values: dict[str, str], is_kept: bool) -> None:
+    item = Dataset()
+    for keyword, value in {"CodeMeaning": "Hand", **values}.items():
+        item[keyword] = raw(keyword, dictionary_VR(keyword), value)
+
+    assert ("ProcedureCodeSequence" in complete_header(a_source(ProcedureCodeSequence=[item]))) == (
+        is_kept
+    )
+
+
+def test_what_no_code_has_is_not_copied_with_it() -> None:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99HERE", "Hand"
+    item["SmallestImagePixelValue"] = raw("SmallestImagePixelValue", "US or SS", b"\0\0")
+    item["PixelData"] = raw("PixelData", "OW", b"\0\0")
+
+    (copied,) = complete_header(a_source(ProcedureCodeSequence=[item])).ProcedureCodeSequence
+
+    assert len(copied) == 3
 
 
 def test_the_copy_is_a_copy() -> None:
@@ -366,6 +465,43 @@ def test_names_arrive_in_unicode(charset: str | list[str], name: str, tmp_path: 
 
     assert str(header.PatientName) == name
     assert "SpecificCharacterSet" not in header
+
+
+@pytest.mark.parametrize(
+    ("charset", "content", "name", "read_as"),
+    [
+        (None, "Müller^Jörg".encode("latin-1"), "Müller^Jörg", "Latin-1"),
+        (None, "Müller^Jörg".encode(), "Müller^Jörg", "UTF-8"),
+        ("ISO_IR 192", "Müller^Jörg".encode("latin-1"), "Müller^Jörg", "Latin-1"),
+        ("ISO_IR 999", "Иванов^Пётр".encode(), "Иванов^Пётр", "UTF-8"),
+        ("ISO 2022 IR 149", "홍^길동".encode("euc_kr"), "홍^길동", ""),
+        (["", "ISO 2022 IR 149"], "洪^吉洞".encode("euc_kr"), "洪^吉洞", "without its escape"),
+        (["", "ISO 2022 IR 149"], b"\x1b$)C" + "洪^吉洞".encode("euc_kr"), "洪^吉洞", ""),
+        (None, "山田".encode("iso2022_jp"), "山田", "by its escape"),
+        (["", "ISO 2022 IR 58"], b"A=\x1b$)A" + "王".encode("gb2312"), "A=王", ""),
+    ],
+)
+def test_a_name_in_another_set_than_the_declared_one_is_read_and_that_is_said(
+    charset: str | list[str] | None, content: bytes, name: str, read_as: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.dcm"
+    left_out = ("SpecificCharacterSet",) if charset is None else ()
+    placeholder = b"N" * (len(content) + len(content) % 2)
+    source = a_source(leave_out=left_out, PatientName=placeholder.decode())
+    if charset is not None:
+        source["SpecificCharacterSet"] = raw("SpecificCharacterSet", "CS", charset)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
+        bare = written(source, path).read_bytes()
+        path.write_bytes(bare.replace(placeholder, content.ljust(len(placeholder))))
+        header = read_header(path)
+
+    assert str(complete_header(header).PatientName) == name
+    assert str(header.PatientName) == name
+    (note,) = text_notes(header) or [""]
+    assert read_as in note
+    assert bool(read_as) == bool(note)
+    assert name not in note
 
 
 def test_text_in_sequences_is_decoded_with_the_set_of_its_item(tmp_path: Path) -> None:
