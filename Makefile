@@ -50,8 +50,12 @@ test: setup ## all tests (ARGS="-k storescu" for some)
 coverage: setup ## all tests, with what lines and branches they reach
 	$(PY) -m pytest --cov --cov-report=term $(ARGS)
 
-validate: setup ## every encoding past every external validator
+validate: setup ## the whole validation set past every external validator
 	VALIDATE_ALL=1 $(PY) -m pytest -m validate $(ARGS)
+
+readers: setup ## what docs/readers.md shows: OHIF's picture, dsrdump's and dcmjs's texts
+	scripts/install_readers.sh
+	$(PY) -m tests.readers
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .
