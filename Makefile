@@ -11,7 +11,7 @@ SCRATCH := var/migrations
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo run test coverage validate lint format types contracts migrations check clean
+.PHONY: help setup peers demo run test coverage validate readers lint format types contracts migrations check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,9 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt scripts/install_torch.sh 
 	  --editable '.[test,dev]'
 	@touch $@
 
-peers: ## install what the tests talk to: dcmtk, orthanc, redis, postgresql, java, chromium
+peers: ## install what the tests talk to: dcmtk, orthanc, redis, postgresql, java, chromium, ohif
 	scripts/install_peers.sh
+	scripts/install_readers.sh
 
 demo: setup ## one radiograph from C-STORE to report (IMAGE=hand.png SEX=F AGE=10.5), in var/demo
 	$(PY) -m dicom_node demo --out var/demo $(if $(IMAGE),--image '$(IMAGE)') \
@@ -43,13 +44,18 @@ run: setup ## the node in the foreground, as config.yaml says; Ctrl-C stops it
 
 test: setup ## all tests (ARGS="-k storescu" for some)
 	scripts/install_peers.sh --throwaway
+	scripts/install_readers.sh
 	$(PY) -m pytest $(ARGS)
 
 coverage: setup ## all tests, with what lines and branches they reach
 	$(PY) -m pytest --cov --cov-report=term $(ARGS)
 
-validate: setup ## every encoding past every external validator
+validate: setup ## the whole validation set past every external validator
 	VALIDATE_ALL=1 $(PY) -m pytest -m validate $(ARGS)
+
+readers: setup ## what docs/readers.md shows: OHIF's picture, dsrdump's and dcmjs's texts
+	scripts/install_readers.sh
+	$(PY) -m tests.readers
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -13,7 +13,9 @@ peers=(
   dcmtk:/usr/bin/storescu
   libpixelmed-java:/usr/share/java/pixelmed.jar
   libsaxonhe-java:/usr/share/java/Saxon-HE.jar
+  npm:/usr/bin/npm
   orthanc:/usr/sbin/Orthanc
+  orthanc-dicomweb:/usr/share/orthanc/plugins/libOrthancDicomWeb.so
   postgresql:/usr/lib/postgresql/*/bin/initdb
   redis-server:/usr/bin/redis-server
 )

@@ -125,7 +125,11 @@ def test_no_target_is_mistaken_for_a_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "script", [".ci/run", *("scripts/" + n for n in ("install_peers.sh", "install_torch.sh"))]
+    "script",
+    [
+        ".ci/run",
+        *(f"scripts/install_{what}.sh" for what in ("peers", "readers", "torch")),
+    ],
 )
 def test_script_can_be_run(script: str) -> None:
     path = PROJECT / script

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
 
 START_SECONDS = 30.0
 OWNER = "assess@test"
@@ -179,7 +179,7 @@ def broker(node: Node, tmp_path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def served(app: FastAPI, **options: Any) -> Iterator[httpx.Client]:  # noqa: ANN401 - httpx's own
+def served(app: Starlette, **options: Any) -> Iterator[httpx.Client]:  # noqa: ANN401 - httpx's own
     """Serve an application on a port that the kernel picks, and give a client of it."""
     listening = socket.create_server((HOST, 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
