@@ -245,9 +245,13 @@ class ResultsSection(_Section):
     ----------
     language : str
         Of the report's texts and of the page.
+    patient_name : bool
+        Whether PatientName, PatientID and StudyDate are drawn on the page, which then says so in
+        BurnedInAnnotation.
     """
 
     language: Literal["en"] = "en"
+    patient_name: bool = False
 
 
 class WorklistSection(_Section):

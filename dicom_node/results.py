@@ -200,6 +200,7 @@ def build(
         capture_identity,
         predecessors=_references(work, "sc"),
         words=words,
+        is_named=node.config.results.patient_name,
     )
     report = build_structured_report(
         source,

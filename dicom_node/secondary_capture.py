@@ -15,6 +15,7 @@ from pydicom.valuerep import DA, TM
 
 from dicom_node import vocabulary as v
 from dicom_node.identity import stamp
+from dicom_node.patient_label import patient_label
 from dicom_node.report_page import draw_page
 from dicom_node.source_header import complete_header, local_time
 from dicom_node.words import ENGLISH
@@ -42,6 +43,7 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
     *,
     predecessors: Sequence[ReferencedInstance] = (),
     words: Words = ENGLISH,
+    is_named: bool = False,
 ) -> Dataset:
     """Return the page of one finding as a secondary capture, ready to be written or sent.
 
@@ -61,6 +63,8 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
         The captures that this one replaces.
     words : Words
         The language of the page.
+    is_named : bool
+        Whether name, identifier and study date are drawn on the page.
 
     Raises
     ------
@@ -71,8 +75,9 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
     """
     header = complete_header(source)
     moment = local_time(header, finding.started_at)
+    patient = patient_label(header) if is_named else None
     capture = SCImage(
-        pixel_array=draw_page(picture, finding, words),
+        pixel_array=draw_page(picture, finding, words, patient),
         photometric_interpretation=PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=CoordinateSystemNames.PATIENT,
@@ -90,21 +95,21 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     stamp(capture, header, identity, moment)
-    _describe_image(capture, header, finding)
+    _describe_image(capture, header, finding, is_named=patient is not None)
     _describe_capture(capture, moment)
     _describe_derivation(capture, header, predecessors)
     return capture
 
 
-def _describe_image(capture: Dataset, header: Dataset, finding: Finding) -> None:
+def _describe_image(capture: Dataset, header: Dataset, finding: Finding, *, is_named: bool) -> None:
     """Write what the page shows of the hand (PS3.3 C.7.3.1, C.7.6.1)."""
     capture.BodyPartExamined = "HAND"
     # Type 2C: a hand is one of a pair.
     capture.Laterality = finding.laterality or ""
     capture.PatientOrientation = header.get("PatientOrientation", "")
-    # What is burnt into the radiograph is burnt into the page; nothing is added that names anyone.
-    burned_in = header.get("BurnedInAnnotation")
-    capture.BurnedInAnnotation = "YES" if burned_in == "YES" else "NO"
+    # What is burnt into the radiograph is burnt into the page.
+    is_burned_in = is_named or header.get("BurnedInAnnotation") == "YES"
+    capture.BurnedInAnnotation = "YES" if is_burned_in else "NO"
     for keyword in (
         "LossyImageCompression",
         "LossyImageCompressionRatio",
