@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 import numpy as np
@@ -72,8 +72,9 @@ def draw_chart(finding: Finding, size_px: tuple[int, int], unit_px: float) -> Im
         for sex, colour in curves(finding).items():
             _curve(axes, sex, colour, is_faint=finding.estimate.sex not in BRUSH)
         _points(axes, finding)
-        canvas.draw()
-        return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).resize(size_px)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        return Image.fromarray(pixels[..., :3]).resize(size_px)
 
 
 def _span_years(finding: Finding) -> int:
@@ -153,7 +154,7 @@ def _now(axes: Axes, finding: Finding, age_years: float) -> None:
     axes.plot(age_years, age, "o", **_point(7, INK), clip_on=False)
 
 
-def _point(size: float, fill: Colour) -> dict[str, object]:
+def _point(size: float, fill: Colour) -> dict[str, Any]:
     """Return how a point looks; a rim of paper would hide the line behind it."""
     return {
         "ms": size,
