@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from dicom_node.header import text
+
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
@@ -31,10 +33,12 @@ class PatientLabel:
 
 def patient_label(header: Dataset) -> PatientLabel | None:
     """Return the patient of a completed header; None where it names nobody and no day."""
-    day = str(header.get("StudyDate") or "")
+    # One value each, by the standard; a header may have more.
+    name, patient_id = text(header, "PatientName"), text(header, "PatientID")
+    day = text(header, "StudyDate").partition("\\")[0]
     label = PatientLabel(
-        name=readable_name(str(header.get("PatientName") or "")),
-        patient_id=str(header.get("PatientID") or "").strip(),
+        name=" / ".join(filter(None, map(readable_name, name.split("\\")))),
+        patient_id=patient_id,
         study_date=date.fromisoformat(day).isoformat() if day else "",
     )
     return label if any((label.name, label.patient_id, label.study_date)) else None

@@ -50,3 +50,15 @@ def test_a_name_in_an_old_character_set_is_read() -> None:
 
     assert label is not None
     assert label.name == "Hong, Gildong · 洪 吉洞"
+
+
+def test_attributes_with_more_values_than_they_may_have_are_read() -> None:
+    source = a_source(
+        PatientName=["Doe^Jane", "Roe^John"],
+        PatientID=["P1", "P2"],
+        StudyDate=["20260101", "20260102"],
+    )
+
+    label = patient_label(complete_header(source))
+
+    assert label == PatientLabel("Doe, Jane / Roe, John", "P1\\P2", "2026-01-01")

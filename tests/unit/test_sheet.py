@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dicom_node.sheet import INK, MARGIN, PAPER, Sheet, Type, broken, width_of
+from dicom_node.sheet import FAINT, FLAG, INK, MARGIN, PAPER, Colour, Sheet, Type, broken, width_of
 
 BODY = Type(14, INK)
 
@@ -102,3 +102,16 @@ def test_what_is_written_from_right_to_left_is_drawn() -> None:
     sheet.line("قباني، لنزار · כהן דוד", BODY)
 
     assert ink(sheet)[2] > 200
+
+
+@pytest.mark.parametrize("colour", [INK, FAINT, FLAG])
+def test_text_stands_out_from_the_paper(colour: Colour) -> None:
+    """WCAG 2.2 asks for a contrast of 4.5 (AA); a reading room is dark: more."""
+    assert (luminance(colour) + 0.05) / (luminance(PAPER) + 0.05) >= 7
+
+
+def luminance(colour: Colour) -> float:
+    """Return the relative luminance of an sRGB colour, as WCAG defines it."""
+    levels = [level / 255 for level in colour]
+    linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in levels]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
