@@ -150,7 +150,18 @@ def _leftward(parts: list[str]) -> list[bool]:
     strong = [kind in {"R", "AL"} if kind in {"L", "R", "AL"} else None for kind in kinds]
     before = accumulate(strong, _latest)
     after = reversed(list(accumulate(reversed(strong), _latest)))
-    return [bool(left and right) for left, right in zip(before, after, strict=True)]
+    found = [bool(left and right) for left, right in zip(before, after, strict=True)]
+    opened: list[int] = []
+    for index, part in enumerate(parts):
+        category = unicodedata.category(part[0])
+        if category == "Ps":
+            opened.append(index)
+        elif category == "Pe" and opened and found[start := opened.pop()]:
+            # A bracket closes in the direction in which it was opened.
+            found[start : index + 1] = [
+                is_left is not False for is_left in strong[start : index + 1]
+            ]
+    return found
 
 
 def _latest(kept: bool | None, found: bool | None) -> bool | None:

@@ -96,6 +96,18 @@ def test_what_is_written_from_right_to_left_has_its_parts_in_that_order() -> Non
     assert [run.is_leftward for run in parts] == [False, True, True, True, False]
 
 
+def test_a_bracket_closes_in_the_direction_in_which_it_was_opened() -> None:
+    assert [(run.text, run.is_leftward) for run in runs("דוד (אב) x")] == [
+        (")", True),
+        ("אב", True),
+        ("(", True),
+        ("דוד ", True),
+        (" x", False),
+    ]
+    assert [run.is_leftward for run in runs("x (אב)")] == [False, True, False]
+    assert [run.is_leftward for run in runs("x) אב")] == [False, True]
+
+
 def test_a_direction_is_named_where_pillow_can_follow_it() -> None:
     directions = [run.direction for run in runs("Ali עלי")]
 
