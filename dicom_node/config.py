@@ -287,6 +287,9 @@ class ResultsSection(_Section):
     ----------
     language : str
         Of the report's texts and of the page: English, German, French, Spanish or Korean.
+    patient_name : bool
+        Whether PatientName, PatientID and StudyDate are drawn on the page, which then says so in
+        BurnedInAnnotation.
     answer_refused : bool
         Send a report and a page that say so and why, without a number, of a radiograph that the
         gate refuses; otherwise its job is ``rejected`` and nothing is sent.
@@ -299,6 +302,7 @@ class ResultsSection(_Section):
     """
 
     language: Literal["en", "de", "fr", "es", "ko"] = "en"
+    patient_name: bool = False
     answer_refused: bool = False
     hand_box: bool = False
     presentation_state: bool = False

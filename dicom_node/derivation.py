@@ -55,12 +55,19 @@ def as_dataset(instance: ReferencedInstance) -> Dataset:
     return dataset
 
 
-def burned_in(header: Dataset) -> str:
+def burned_in(header: Dataset, *, is_named: bool) -> str:
     """Return BurnedInAnnotation of a page that shows the radiograph, "YES" or "NO".
 
-    What is burnt into the radiograph is burnt into the page; nothing is added that names anyone.
+    What is burnt into the radiograph is burnt into the page.
+
+    Parameters
+    ----------
+    header : Dataset
+        Of the radiograph.
+    is_named : bool
+        Whether the page names the patient.
     """
-    return "YES" if header.get("BurnedInAnnotation") == "YES" else "NO"
+    return "YES" if is_named or header.get("BurnedInAnnotation") == "YES" else "NO"
 
 
 def write_compression(result: Dataset, header: Dataset) -> None:

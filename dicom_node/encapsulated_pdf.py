@@ -35,13 +35,14 @@ JPEG_QUALITY: Final = 92
 """The page goes into the PDF as a JPEG; at this quality, with full colour, type stays clean."""
 
 
-def build_encapsulated_pdf(
+def build_encapsulated_pdf(  # noqa: PLR0913 - one object, from all that it is made of
     source: Dataset,
     page: npt.NDArray[np.uint8],
     finding: Finding,
     identity: ResultIdentity,
     *,
     predecessors: Sequence[ReferencedInstance] = (),
+    is_named: bool = False,
 ) -> Dataset:
     """Return the page of one finding as an encapsulated PDF, ready to be written or sent.
 
@@ -57,6 +58,8 @@ def build_encapsulated_pdf(
         UIDs, numbers and equipment.
     predecessors : sequence of ReferencedInstance
         The documents that this one replaces (PS3.3 C.24.2, PredecessorDocumentsSequence).
+    is_named : bool
+        Whether the page names the patient.
 
     Raises
     ------
@@ -71,6 +74,7 @@ def build_encapsulated_pdf(
     stamp(document, header, identity, moment)
     _describe_series(document, identity)
     _describe_document(document, header, finding, moment)
+    document.BurnedInAnnotation = burned_in(header, is_named=is_named)
     if predecessors:
         document.PredecessorDocumentsSequence = [predecessor_document(old) for old in predecessors]
     _encapsulate(document, page_as_pdf(page, moment))
@@ -132,7 +136,6 @@ def _describe_document(
     """Write what the document is and what it was made from (PS3.3 C.24.2)."""
     document.ContentDate, document.ContentTime = DA(moment.date()), TM(moment.time())
     document.AcquisitionDateTime = ""
-    document.BurnedInAnnotation = burned_in(header)
     if finding.laterality is not None:
         document.ImageLaterality = finding.laterality
     document.DocumentTitle = v.PDF_TITLE

@@ -226,11 +226,12 @@ def build(
     """
     maker = _Maker(node, work, found)
     settings, words = node.config.results, words_of(node.config.results.language)
+    page = {"words": words, "is_named": settings.patient_name}
     if isinstance(found, Refusal):
-        maker.keep("sc", partial(build_refusal_capture, source, picture, found, words=words))
+        maker.keep("sc", partial(build_refusal_capture, source, picture, found, **page))
         report = partial(build_refusal_report, source, found)
     else:
-        maker.keep("sc", partial(build_secondary_capture, source, picture, found, words=words))
+        maker.keep("sc", partial(build_secondary_capture, source, picture, found, **page))
         _keep_options(maker, source, picture, found)
         box = find_hand_box(picture) if settings.hand_box else None
         report = partial(build_structured_report, source, found, hand_box=box)
@@ -257,7 +258,8 @@ def _keep_options(
         maker.keep("pr", state, names_old=False)
     if settings.encapsulated_pdf:
         page = maker.made["sc"].pixel_array
-        maker.keep("pdf", partial(build_encapsulated_pdf, source, page, finding))
+        named = settings.patient_name
+        maker.keep("pdf", partial(build_encapsulated_pdf, source, page, finding, is_named=named))
     if settings.parametric_map:
         maker.keep("pm", partial(build_parametric_map, source, finding))
 

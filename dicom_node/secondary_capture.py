@@ -21,6 +21,7 @@ from dicom_node.derivation import (
 )
 from dicom_node.finding import Finding
 from dicom_node.identity import stamp
+from dicom_node.patient_label import patient_label
 from dicom_node.report_page import draw_page, draw_refusal
 from dicom_node.source_header import complete_header, local_time, text_notes
 from dicom_node.words import ENGLISH
@@ -49,6 +50,7 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
     *,
     predecessors: Sequence[ReferencedInstance] = (),
     words: Words = ENGLISH,
+    is_named: bool = False,
 ) -> Dataset:
     """Return the page of one finding as a secondary capture, ready to be written or sent.
 
@@ -68,6 +70,8 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
         The captures that this one replaces.
     words : Words
         The language of the page.
+    is_named : bool
+        Whether name, identifier and study date are drawn on the page.
 
     Raises
     ------
@@ -76,8 +80,9 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
     ValueError
         If the picture is not two-dimensional, or is empty.
     """
-    page = draw_page(picture, finding, words)
-    return _capture(page, source, finding, identity, predecessors)
+    patient = patient_label(complete_header(source)) if is_named else None
+    page = draw_page(picture, finding, words, patient)
+    return _capture(page, source, finding, identity, predecessors, is_named=is_named)
 
 
 def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is made of
@@ -88,18 +93,22 @@ def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is ma
     *,
     predecessors: Sequence[ReferencedInstance] = (),
     words: Words = ENGLISH,
+    is_named: bool = False,
 ) -> Dataset:
     """Return the page that there is no bone age, and why; see `build_secondary_capture`."""
-    page = draw_refusal(picture, words.reason(refusal.reason), words)
-    return _capture(page, source, refusal, identity, predecessors)
+    patient = patient_label(complete_header(source)) if is_named else None
+    page = draw_refusal(picture, words.reason(refusal.reason), words, patient)
+    return _capture(page, source, refusal, identity, predecessors, is_named=is_named)
 
 
-def _capture(
+def _capture(  # noqa: PLR0913 - one object, from all that it is made of
     page: npt.NDArray[np.uint8],
     source: Dataset,
     found: Finding | Refusal,
     identity: ResultIdentity,
     predecessors: Sequence[ReferencedInstance],
+    *,
+    is_named: bool,
 ) -> Dataset:
     """Return a page as a secondary capture."""
     header = complete_header(source)
@@ -123,7 +132,7 @@ def _capture(
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     stamp(capture, header, identity, moment)
-    _describe_image(capture, header, found)
+    _describe_image(capture, header, found, is_named=is_named)
     _describe_capture(capture, moment)
     _describe_derivation(capture, header, predecessors)
     if notes := text_notes(source):
@@ -131,14 +140,16 @@ def _capture(
     return capture
 
 
-def _describe_image(capture: Dataset, header: Dataset, found: Finding | Refusal) -> None:
+def _describe_image(
+    capture: Dataset, header: Dataset, found: Finding | Refusal, *, is_named: bool
+) -> None:
     """Write what the page shows of the hand (PS3.3 C.7.3.1, C.7.6.1)."""
     if isinstance(found, Finding):  # what was refused may be anything
         capture.BodyPartExamined = "HAND"
     # Type 2C: a hand is one of a pair.
     capture.Laterality = found.laterality or ""
     capture.PatientOrientation = header.get("PatientOrientation", "")
-    capture.BurnedInAnnotation = burned_in(header)
+    capture.BurnedInAnnotation = burned_in(header, is_named=is_named)
     write_compression(capture, header)
 
 

@@ -127,6 +127,29 @@ def test_nothing_is_burnt_in_but_what_the_source_has(burnt_in: str | None, copie
     assert a_capture(source).BurnedInAnnotation == copied
 
 
+def test_a_page_names_the_patient_only_when_asked_to(tmp_path: Path) -> None:
+    jane, roe = a_source(), a_source(PatientName="Roe^John", PatientID="P2", StudyDate="20260102")
+
+    named, unnamed, other = (
+        build_secondary_capture(source, PICTURE, a_finding(), an_identity(), is_named=is_named)
+        for source, is_named in ((jane, True), (jane, False), (roe, False))
+    )
+
+    assert named.BurnedInAnnotation == "YES"
+    assert unnamed.BurnedInAnnotation == "NO"
+    assert named.PixelData != unnamed.PixelData
+    assert unnamed.PixelData == other.PixelData
+    assert dciodvfy(written(named, tmp_path / "sc.dcm")) == []
+
+
+def test_with_nothing_to_name_nothing_is_burnt_in() -> None:
+    source = a_source(leave_out=("PatientName", "PatientID", "StudyDate"))
+
+    capture = build_secondary_capture(source, PICTURE, a_finding(), an_identity(), is_named=True)
+
+    assert capture.BurnedInAnnotation == "NO"
+
+
 def test_lossy_once_is_lossy_for_ever() -> None:
     source = a_source(LossyImageCompression="01", LossyImageCompressionRatio="12.5")
 

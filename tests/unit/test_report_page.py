@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dicom_node.report_page import LONG_SIDE, PANEL, PAPER, draw_page
+from dicom_node.finding import Correction, EarlierResult
+from dicom_node.patient_label import PatientLabel
+from dicom_node.report_page import LONG_SIDE, PANELS, draw_page, draw_refusal
+from dicom_node.sheet import MARGIN, PAPER
 from tests.samples import UNKNOWN, a_finding
 
 if TYPE_CHECKING:
@@ -28,7 +33,7 @@ def a_picture(rows: int, columns: int) -> npt.NDArray[np.float32]:
 def panel_of(page: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return the written part of a page: the last columns."""
     width = page.shape[1]
-    return page[:, -round(width * (PANEL - 10) / LONG_SIDE) :]
+    return page[:, -round(width * (PANELS[0] - 10) / LONG_SIDE) :]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,9 @@ def test_a_radiograph_keeps_its_shape() -> None:
 
     page = draw_page(picture, a_finding(heatmap=COLD))
 
-    width = page.shape[1] - round(page.shape[1] * PANEL / LONG_SIDE)
+    # The panel may be higher than the radiograph, which then has paper above and below.
+    page = page[(page[:, 0] != PAPER).any(axis=-1)]
+    width = page.shape[1] - round(page.shape[1] * PANELS[0] / LONG_SIDE)
     assert width / page.shape[0] == pytest.approx(300 / 400, abs=0.01)
 
 
@@ -133,3 +140,93 @@ def test_a_real_radiograph_is_legible(shared_data: Path) -> None:
 def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="rows and columns"):
         draw_page(np.zeros(shape), a_finding())
+
+
+JANE = PatientLabel("Doe, Jane · 山田 花子", "P1", "2026-01-01")
+
+
+def test_a_patient_is_named_only_where_a_label_is_given() -> None:
+    picture, finding = a_picture(800, 600), a_finding()
+
+    named, unnamed = draw_page(picture, finding, patient=JANE), draw_page(picture, finding)
+    other = draw_page(picture, finding, patient=replace(JANE, name="Roe, Jane"))
+
+    assert not np.array_equal(named, unnamed)
+    assert not np.array_equal(named, other)
+    # The radiograph itself is as it was.
+    assert np.array_equal(named[:, 0][(named[:, 0] != PAPER).any(axis=-1)], unnamed[:, 0])
+
+
+def test_a_name_without_end_is_cut_short() -> None:
+    page = draw_page(a_picture(800, 600), a_finding(), patient=replace(JANE, name="Doe " * 9999))
+
+    assert max(page.shape) <= 2048 + 1
+
+
+def test_a_report_too_long_for_the_radiograph_has_a_page_as_long_as_another() -> None:
+    """The panel is wider then, and the chart may stand below the radiograph."""
+    earlier = tuple(EarlierResult(date(2020, n, 1), 90.0 + n, 91.0, 9.0, "w") for n in (1, 3, 5, 9))
+    actors = [f"an administrator with a very long name and an address, number {n}" for n in (1, 2)]
+    finding = replace(
+        a_finding(inverted=True, turned_deg=90, sex="M", calibration="site-0123456789ab"),
+        earlier=earlier,
+        corrections=tuple(Correction("PatientSex", "M", actor * 4) for actor in actors),
+    )
+
+    page = draw_page(a_picture(1200, 900), finding)
+
+    assert 1024 <= max(page.shape) <= 2048 + 1
+    assert (page[:, -8:] == PAPER).all()
+    assert (page[-8:, -300:] == PAPER).all()
+
+
+def test_under_a_wide_radiograph_stands_the_chart() -> None:
+    page = draw_page(a_picture(800, 1200), a_finding(heatmap=COLD))
+
+    unit_px = page.shape[1] / LONG_SIDE
+    width = round((LONG_SIDE - PANELS[0]) * unit_px)
+    bottom = round(width * 800 / 1200)
+    below = page[bottom + 4 :, :width]
+    assert (below != PAPER).any(axis=-1).mean() > 0.02
+    # Nothing touches its edges.
+    left = round((MARGIN - 4) * unit_px)
+    assert (below[:, :left] == PAPER).all()
+    assert (below[:, -left:] == PAPER).all()
+
+
+def test_a_page_without_a_heatmap_has_no_legend() -> None:
+    picture = a_picture(800, 600)
+    none = draw_page(picture, a_finding(heatmap=np.zeros((0, 0), dtype=np.float32)))
+    cold = draw_page(picture, a_finding(heatmap=COLD))
+
+    # The bar of colours is the one thing on a panel that is as wide as it, and thick.
+    def bar(page: npt.NDArray[np.uint8]) -> int:
+        panel = panel_of(page).astype(int)
+        colours = (panel.max(axis=-1) > 100).mean(axis=1)
+        return int((colours > 0.85).sum())
+
+    assert bar(cold) > 5
+    assert bar(none) == 0
+
+
+def test_a_refusal_says_why_and_shows_neither_heat_nor_number() -> None:
+    picture = a_picture(1400, 1000)
+
+    page, other = (draw_refusal(picture, reason) for reason in ("no hand", "too dark"))
+
+    assert not np.array_equal(panel_of(page), panel_of(other))
+    radiograph = page[:1400, :1000].astype(int)
+    assert (radiograph.max(axis=-1) - radiograph.min(axis=-1)).max() == 0
+    # A line or two, and the marking: much less than a report.
+    assert ink_of(page) < 0.4 * ink_of(draw_page(picture, a_finding()))
+    assert not np.array_equal(page, draw_refusal(picture, "no hand", patient=JANE))
+
+
+def ink_of(page: npt.NDArray[np.uint8]) -> float:
+    """Return how much of a panel is written on."""
+    return float((panel_of(page) != PAPER).any(axis=-1).mean())
+
+
+def test_a_refusal_of_no_picture_is_an_error() -> None:
+    with pytest.raises(ValueError, match="rows and columns"):
+        draw_refusal(np.zeros((0, 4)), "no hand")
