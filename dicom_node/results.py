@@ -226,12 +226,15 @@ def build(
     """
     maker = _Maker(node, work, found)
     settings, words = node.config.results, words_of(node.config.results.language)
-    page = {"words": words, "is_named": settings.patient_name}
+    named = settings.patient_name
+    capture: Callable[..., Dataset]
     if isinstance(found, Refusal):
-        maker.keep("sc", partial(build_refusal_capture, source, picture, found, **page))
+        capture = partial(build_refusal_capture, source, picture, found)
+        maker.keep("sc", partial(capture, words=words, is_named=named))
         report = partial(build_refusal_report, source, found)
     else:
-        maker.keep("sc", partial(build_secondary_capture, source, picture, found, **page))
+        capture = partial(build_secondary_capture, source, picture, found)
+        maker.keep("sc", partial(capture, words=words, is_named=named))
         _keep_options(maker, source, picture, found)
         box = find_hand_box(picture) if settings.hand_box else None
         report = partial(build_structured_report, source, found, hand_box=box)

@@ -323,7 +323,7 @@ def test_show_prints_the_report_in_the_language_that_was_configured(
 ) -> None:
     job_id = job_in(node, JobState.REPORTED)
     with node.database.write() as session:
-        jobs.get(session, job_id).finding = results.as_values(a_finding(), words_of("ko"))
+        jobs.get(session, job_id).finding = results.finding_values(a_finding(), words_of("ko"))
     told = run("show", job_id)
     assert told.code == 0
     assert "골연령 10세 4개월 (124개월), 90% 구간 108~139개월" in told.out

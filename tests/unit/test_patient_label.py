@@ -61,4 +61,4 @@ def test_attributes_with_more_values_than_they_may_have_are_read() -> None:
 
     label = patient_label(complete_header(source))
 
-    assert label == PatientLabel("Doe, Jane / Roe, John", "P1\\P2", "2026-01-01")
+    assert label == PatientLabel("Doe, Jane / Roe, John", "P1\\P2", "")

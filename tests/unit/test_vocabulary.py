@@ -27,6 +27,7 @@ NOT_IN_PYDICOM = {
     ("252956001", "SCT"),  # seen in one mirror of SNOMED CT only
     ("85562004", "SCT"),  # there as "Hand structure (body structure)"
     ("{pixels}", "UCUM"),
+    ("a/a", "UCUM"),
     ("C0034375", "UMLS"),
     ("85151-9", "LN"),
     ("37362-1", "LN"),
