@@ -11,7 +11,7 @@ from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
 from dicom_node import vocabulary as v
 from dicom_node.identity import ReferencedInstance
 from dicom_node.rejection_note import build_rejection_note
-from tests.samples import STARTED, STUDY, a_source, an_identity, read_back, written
+from tests.samples import STARTED, STUDY, a_source, an_identity, read_back
 from tests.validators import dciodvfy, dsrdump
 
 if TYPE_CHECKING:
