@@ -83,7 +83,7 @@ def write_compression(result: Dataset, header: Dataset) -> None:
 
 def spacing_mm(header: Dataset) -> tuple[float, float] | None:
     """Return from row to row and from column to column on the detector, None where unknown."""
-    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing") or ()
+    spacing = list(header.get("ImagerPixelSpacing") or header.get("PixelSpacing") or [])
     if len(spacing) != 2 or min(spacing) <= 0:  # noqa: PLR2004 - rows and columns
         return None
     return float(spacing[0]), float(spacing[1])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, EncapsulatedPDFStorage, ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM
 
 from dicom_node import vocabulary as v
@@ -111,12 +111,12 @@ def _file(identity: ResultIdentity) -> FileDataset:
     """Return an empty document with its identity and file meta information."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = EncapsulatedPDFStorage
-    meta.MediaStorageSOPInstanceUID = identity.sop_instance_uid
+    meta.MediaStorageSOPInstanceUID = UID(identity.sop_instance_uid)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     document = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     document.SpecificCharacterSet = "ISO_IR 192"
     document.SOPClassUID = EncapsulatedPDFStorage
-    document.SOPInstanceUID = identity.sop_instance_uid
+    document.SOPInstanceUID = UID(identity.sop_instance_uid)
     return document
 
 

@@ -175,7 +175,7 @@ def _boxed(hand: Mask, shape: tuple[int, ...]) -> HandBox:
 
 def _sides(mask: Mask) -> tuple[Mask, Mask]:
     """Return which rows and which columns hold any of a mask."""
-    return mask.any(axis=1), mask.any(axis=0)
+    return np.asarray(mask.any(axis=1)), np.asarray(mask.any(axis=0))
 
 
 def _span(side: Mask, size_px: int) -> tuple[float, float]:
@@ -236,7 +236,8 @@ def _largest(mask: Mask) -> Mask:
     pieces = _pieces(mask)
     counts = np.bincount(pieces.ravel())
     counts[0] = 0
-    return mask & (pieces == counts.argmax())
+    largest: Mask = mask & (pieces == counts.argmax())
+    return largest
 
 
 def _pieces(mask: Mask) -> npt.NDArray[np.intp]:

@@ -129,12 +129,13 @@ def _annotation(
     image: Dataset, layer: GraphicLayer, finding: Finding, hand_box: HandBox, words: Words
 ) -> GraphicAnnotation:
     """Return the box and the words (PS3.3 C.10.5)."""
-    tracking = {
-        "tracking_id": title(finding),
-        "tracking_uid": region_uid(image.StudyInstanceUID, finding.laterality),
-    }
+    name, uid = title(finding), region_uid(image.StudyInstanceUID, finding.laterality)
     box = GraphicObject(
-        GraphicTypeValues.POLYLINE, hand_box.outline(), AnnotationUnitsValues.PIXEL, **tracking
+        GraphicTypeValues.POLYLINE,
+        hand_box.outline(),
+        AnnotationUnitsValues.PIXEL,
+        tracking_id=name,
+        tracking_uid=uid,
     )
     lines = title(finding, words), headline(finding, words), words("research_use")
     text_object = TextObject(
@@ -142,7 +143,8 @@ def _annotation(
         AnnotationUnitsValues.PIXEL,
         bounding_box=_place(hand_box, image.Rows, image.Columns),
         text_justification=TextJustificationValues.LEFT,
-        **tracking,
+        tracking_id=name,
+        tracking_uid=uid,
     )
     return GraphicAnnotation(
         referenced_images=[image],

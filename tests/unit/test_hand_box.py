@@ -156,7 +156,7 @@ def joints(folder: Path) -> dict[str, npt.NDArray[np.float64]]:
 
 def frames(folder: Path, names: Any) -> dict[str, Picture]:  # noqa: ANN401 - a container of str
     """Return the radiographs of these names."""
-    found = {}
+    found: dict[str, Picture] = {}
     for path in sorted(folder.glob("train-*.tar")):
         with tarfile.open(path) as tar:
             for member in tar:
@@ -164,7 +164,7 @@ def frames(folder: Path, names: Any) -> dict[str, Picture]:  # noqa: ANN401 - a 
                 file = tar.extractfile(member) if name in names else None
                 if file is not None:
                     image = Image.open(io.BytesIO(file.read())).convert("L")
-                    found[name] = np.asarray(image, dtype=np.float32) / 255
+                    found[name] = np.asarray(image, dtype=np.float32) / np.float32(255)
     return found
 
 
