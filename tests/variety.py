@@ -113,7 +113,7 @@ NAMES: Final[tuple[tuple[str | list[str], str], ...]] = (
     (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
     (["ISO 2022 IR 13", "ISO 2022 IR 87"], "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎=やまだ^たろう"),
     (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
-    (["", "ISO 2022 IR 58"], "Zhang^XiaoDong=张^小东"),
+    ("ISO_IR 192", "Zhang^XiaoDong=张^小东"),  # pydicom cannot write ISO 2022 IR 58
     ("GB18030", "Wang^XiaoDong=王^小东"),
     ("GBK", "Li^Wei=李^伟"),
     ("ISO_IR 192", "Nguyễn^Thị=阮^氏"),

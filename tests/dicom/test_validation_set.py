@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from tests.peers import Dcmtk
 
 ALL, SOME = 220, 24
+WITH_PIXELMED = 10
+"""Of the shorter set: PixelMed takes a second or two for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +139,19 @@ def test_the_results_of_every_source_are_valid(
     tmp_path: Path, shared_data: Path, dcmtk: Dcmtk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = sorted((shared_data / "radiographs").glob("*.png"))
-    chosen = variants(pictures, ALL if os.environ.get("VALIDATE_ALL") else SOME)
+    count, with_pixelmed = (ALL, ALL) if os.environ.get("VALIDATE_ALL") else (SOME, WITH_PIXELMED)
+    chosen = variants(pictures, count)
     made = [make(variant, tmp_path, dcmtk) for variant in chosen]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = [line for lines in pool.map(complaints, made) for line in lines]
-    found += pixelmed_sr(*(results.report for results in made))
+    found += pixelmed_sr(*(results.report for results in made[:with_pixelmed]))
     assert found == []
     for results in made:
         for path in (results.report, results.capture):
             result = pydicom.dcmread(path, stop_before_pixels=True)
             assert result.PatientName == expected_name(results.variant)
     with capsys.disabled():
-        print(f" {len(made)} sources, {2 * len(made)} results valid ", end="")  # noqa: T201
+        print(f" {len(made)} sources valid, {with_pixelmed} by PixelMed too ", end="")  # noqa: T201
 
 
 def expected_name(variant: Variant) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from typing import TYPE_CHECKING, Any
 
 import pydicom
@@ -31,6 +32,7 @@ KINDS: list[dict[str, Any]] = [
     {"bits_stored": 14, "photometric": "MONOCHROME1", "voi": "lut", "modality": "CR"},
     {"bits_stored": 16, "voi": "none", "presentation": "FOR PROCESSING"},
 ]
+WITH_PIXELMED = 10
 UNKNOWN_TO_DCMTK = {HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL}
 SEX, TOLERANCE_MONTHS = "F", 0.5
 
@@ -110,7 +112,8 @@ def test_every_encoding_comes_back_valid_and_says_the_same(
         complaints = {path.name: found for path in paths if (found := dciodvfy(path))}
         assert complaints == {}
         reports = [path for path in paths if "-sr-" in path.name]
-        assert pixelmed_sr(*reports) == []
+        checked = reports if os.environ.get("VALIDATE_ALL") else reports[:WITH_PIXELMED]
+        assert pixelmed_sr(*checked) == []
     assert len(orthanc.instances()) == 2 * len(files)
     lossless = [age for uid, age in ages.items() if uid not in lossy]
     assert max(lossless) - min(lossless) <= TOLERANCE_MONTHS
