@@ -172,9 +172,17 @@ INCEPTION2: Chains = ((1,), (1, 3), (1, (1, 7), (7, 1)), (1, (1, 3), (3, 1)))
 
 
 def sex_classifier(features: int, dropout: float) -> nn.Sequential:
-    """Block 5: the sex that the image shows (paper)."""
+    """Block 5: the sex that the image shows (paper), from features of one scale (ours).
+
+    The features' SDs lie near 0.08: without the normalisation the head learns next to nothing
+    while the age head, which outgrows that with its weights, learns well.
+    """
     return nn.Sequential(
-        nn.Linear(features, 256), nn.ReLU(), nn.Dropout(dropout), nn.Linear(256, SEX_CLASSES)
+        nn.BatchNorm1d(features),
+        nn.Linear(features, 256),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(256, SEX_CLASSES),
     )
 
 
