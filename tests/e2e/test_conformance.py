@@ -162,7 +162,7 @@ def _waits_as_requestor() -> dict[str, str]:
         ae = scu.application_entity("BONEAGE")
         ae.add_requested_context(Verification)
         peer = Destination(name="PACS", ae_title="ARCHIVE", host="127.0.0.1", port=notes.port)
-        association = scu._associate(ae, peer)
+        association = scu.associate(ae, peer)
         association.release()
     seconds = {
         "wait for a connection": association.connection_timeout,
