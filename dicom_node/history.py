@@ -59,23 +59,31 @@ def _archived(session: Session, instance: InstanceRow) -> list[EarlierResult]:
     """Return what reports in the archive answered, those of other nodes and of lost databases.
 
     A report that another one supersedes is left out, and so is a study that was answered here:
-    its newest answer may not be in the archive yet.
+    its newest answer may not be in the archive yet. A report that lies there in both SOP classes
+    counts once.
     """
     rows = _fetched(session, instance)
     superseded = {uid for row in rows for uid in row.replaces}
     answered = _answered(session, {row.study_instance_uid for row in rows})
-    return [
-        EarlierResult(
-            acquired_on=row.acquired_on,
-            chronological_age_months=row.chronological_age_months,
-            bone_age_months=row.bone_age_months,
-            sd_months=row.sd_months,
-            weights_version=row.weights_version,
-        )
+    valid = (
+        row
         for row in rows
         if row.sop_instance_uid not in superseded
         and row.study_instance_uid not in {*answered, instance.study_instance_uid}
-    ]
+    )
+    found = {(row.study_instance_uid, row.laterality, _of_row(row)) for row in valid}
+    return [result for _, _, result in found]
+
+
+def _of_row(row: EarlierResultRow) -> EarlierResult:
+    """Return what a report in the archive answered."""
+    return EarlierResult(
+        acquired_on=row.acquired_on,
+        chronological_age_months=row.chronological_age_months,
+        bone_age_months=row.bone_age_months,
+        sd_months=row.sd_months,
+        weights_version=row.weights_version,
+    )
 
 
 def _fetched(session: Session, instance: InstanceRow) -> Sequence[EarlierResultRow]:

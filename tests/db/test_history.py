@@ -221,6 +221,17 @@ def test_the_same_study_is_no_history_in_the_archive_either(database: Database) 
         assert results.load_work(session, job_id).known.earlier == ()
 
 
+def test_a_report_in_both_sop_classes_counts_once(database: Database) -> None:
+    report = a_report()
+    twin = replace(report, sop_instance_uid=str(generate_uid()))
+    other_hand = replace(twin, sop_instance_uid=str(generate_uid()), laterality="R")
+    with database.write() as session:
+        history.keep(session, [report, twin])
+        assert bone_ages(session) == [100.0]
+        history.keep(session, [other_hand])
+        assert bone_ages(session) == [100.0, 100.0]
+
+
 def test_what_is_known_need_not_be_fetched(database: Database) -> None:
     report = a_report()
     with database.write() as session:
