@@ -193,8 +193,8 @@ def _note(event: Event, notes: Notes) -> None:
         syntaxes = tuple(str(uid) for uid in context.transfer_syntax)
         notes.proposals.add((str(context.abstract_syntax), syntaxes))
     for uid, role in requestor.role_selection.items():
-        words = ("yes" if accepts else "no" for accepts in (role.scu_role, role.scp_role))
-        notes.roles.add((str(uid), *words))
+        as_scu, as_scp = ("yes" if is_one else "no" for is_one in (role.scu_role, role.scp_role))
+        notes.roles.add((str(uid), as_scu, as_scp))
     notes.announced.add(announced(requestor.primitive))
 
 

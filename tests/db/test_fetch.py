@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import select
 
 from dicom_node import intake, jobs, pipeline
 from dicom_node.archive import Archive
 from dicom_node.config import ArchivePeer, HistorySection
-from dicom_node.db import now
+from dicom_node.db import EarlierResultRow, now
+from dicom_node.errors import PeerError
 from dicom_node.node import Node
 from dicom_node.states import JobState
+from dicom_node.structured_report import build_structured_report
 from dicom_node.sweep import sweep_once
 from tests.builders import add_job, new_instance
 from tests.db.test_sweep import NOTHING, waiting_in
+from tests.samples import a_finding, a_source, an_identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydicom import Dataset
+
 AWAY = ArchivePeer(ae_title="ARCHIVE", host="127.0.0.1", port=1, timeout_seconds=2)
-PATIENT = {"PatientID": "TEST-1"}
+PATIENT: dict[str, Any] = {"PatientID": "TEST-1"}
 
 
 @pytest.fixture
-def with_archive(node_with_broker: Node) -> Iterator[Node]:
+def with_archive(node_with_broker: Node) -> Node:
     """Return a node whose archive is away."""
     node = node_with_broker
     config = node.config.model_copy(update={"history": HistorySection(archive=AWAY)})
@@ -73,6 +79,26 @@ def test_a_defect_costs_no_answer(with_archive: Node, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Archive, "reports", fail)
     pipeline.fetch(node, Archive.of(node.config), job_id)
+    assert waiting_in(node, "assess") == [job_id]
+
+
+def test_what_came_before_the_archive_failed_is_kept_if_it_is_the_patients(
+    with_archive: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = with_archive
+    job_id = queued(node, PATIENT)
+    sources = [a_source(**PATIENT), a_source(**PATIENT, IssuerOfPatientID="WARD"), a_source()]
+    came = [build_structured_report(source, a_finding(), an_identity()) for source in sources]
+
+    def reports(*_: object, **__: object) -> Iterator[Dataset]:
+        yield from came
+        raise PeerError
+
+    monkeypatch.setattr(Archive, "reports", reports)
+    pipeline.fetch(node, Archive.of(node.config), job_id)
+    with node.database.read() as session:
+        kept = session.scalars(select(EarlierResultRow.sop_instance_uid)).all()
+    assert kept == [came[0].SOPInstanceUID]
     assert waiting_in(node, "assess") == [job_id]
 
 

@@ -197,7 +197,7 @@ def test_a_report_that_another_supersedes_is_left_out_whichever_came_first(
 
 @pytest.mark.parametrize("changes", [{"patient_id": "TEST-2"}, {"issuer_of_patient_id": ""}])
 def test_a_report_of_another_patient_is_no_history(
-    database: Database, changes: dict[str, str]
+    database: Database, changes: dict[str, Any]
 ) -> None:
     with database.write() as session:
         history.keep(session, [a_report(**changes)])
