@@ -128,7 +128,7 @@ def work(
         str | None, typer.Option(help="assess or send; without it both, in two processes.")
     ] = None,
 ) -> None:
-    """Run workers: assess radiographs, send results."""
+    """Run workers: assess radiographs, or send results and fetch earlier ones."""
     from dicom_node.supervisor import Part, Supervisor, own_command  # noqa: PLC0415
     from dicom_node.worker import work as run  # noqa: PLC0415
 

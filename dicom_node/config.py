@@ -311,6 +311,35 @@ class ResultsSection(_Section):
     rejection_title: Literal["113037", "113001"] = "113037"
 
 
+class ArchivePeer(_Section):
+    """A query/retrieve SCP that keeps earlier reports of this node.
+
+    Attributes
+    ----------
+    ae_title, host, port
+        The peer; it must know `NodeSection.ae_title` and support C-GET.
+    timeout_seconds : float
+        For connecting, for an answer, and for silence on the network.
+    """
+
+    ae_title: AETitle
+    host: Host
+    port: Port
+    timeout_seconds: float = Field(default=30, gt=0, le=60)
+
+
+class HistorySection(_Section):
+    """Where earlier results of a patient come from, beside the node's own database.
+
+    Attributes
+    ----------
+    archive : ArchivePeer or None
+        Asked for earlier reports before each assessment; None asks nobody.
+    """
+
+    archive: ArchivePeer | None = None
+
+
 class WorklistSection(_Section):
     """Where the worklist page is served."""
 
@@ -363,6 +392,7 @@ class Config(_Section):
     examination: ExaminationSection = ExaminationSection()
     inference: InferenceSection = InferenceSection()
     results: ResultsSection = ResultsSection()
+    history: HistorySection = HistorySection()
     worklist: WorklistSection = WorklistSection()
     storage: StorageSection = StorageSection()
     leases: LeaseSection = LeaseSection()

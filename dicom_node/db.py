@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -96,6 +96,7 @@ class Table(DeclarativeBase):
         DeliveryState: StateColumn(DeliveryState),
         dict[str, Any]: JSON,
         list[dict[str, Any]]: JSON(none_as_null=True),
+        list[str]: JSON,
     }
 
 
@@ -213,6 +214,29 @@ class TransferRow(Table):
     output_id: Mapped[int] = mapped_column(ForeignKey("output.id"), primary_key=True)
     status: Mapped[int]
     at: Mapped[datetime]
+
+
+class EarlierResultRow(Table):
+    """One bone age that a report of ours in the archive says; see `dicom_node.report_reading`.
+
+    ``replaces`` holds the SOP instance UIDs of the reports that this one supersedes.
+    """
+
+    __tablename__ = "earlier_result"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    patient_id: Mapped[str] = mapped_column(index=True)
+    issuer_of_patient_id: Mapped[str]
+    replaces: Mapped[list[str]]
+    acquired_on: Mapped[date]
+    laterality: Mapped[str | None] = mapped_column(String(1))
+    chronological_age_months: Mapped[float | None]
+    bone_age_months: Mapped[float]
+    sd_months: Mapped[float]
+    weights_version: Mapped[str]
+    fetched_at: Mapped[datetime]
 
 
 class HeartbeatRow(Table):

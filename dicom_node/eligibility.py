@@ -71,11 +71,16 @@ def reason_to_reject(
     )
 
 
-def _own_result(header: Dataset) -> str | None:
-    """Refuse a result that comes back: it must not be assessed again."""
+def is_own_result(header: Dataset) -> bool:
+    """Return whether an object was made by this software, also where an archive changed it."""
     equipment = items(header, "ContributingEquipmentSequence")
     makers = {text(header, "Manufacturer"), *(text(item, "Manufacturer") for item in equipment)}
-    return "this is a result of this node" if MANUFACTURER in makers else None
+    return MANUFACTURER in makers
+
+
+def _own_result(header: Dataset) -> str | None:
+    """Refuse a result that comes back: it must not be assessed again."""
+    return "this is a result of this node" if is_own_result(header) else None
 
 
 def _kind(header: Dataset, *, secondary_capture_allowed: bool) -> str | None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+FETCH_SECONDS = 60.0
+"""After so long a job is assessed without the history that an archive may have."""
+
 REASON_LENGTH = 500
 """A reason may repeat a header's text, which may be of any length."""
 
@@ -116,7 +119,31 @@ def settle(node: Node, job_id: int, reason: str | None) -> JobState:
 
 
 def enqueue(node: Node, job_id: int) -> None:
-    """Hand a queued job to the broker and note that; a broker that is away is no error."""
+    """Hand a queued job to the broker and note that; a broker that is away is no error.
+
+    Where an archive is configured, the earlier results of a known patient are fetched first. The
+    sweeper hands a job that is lost on that way straight to be assessed, without them.
+    """
+    if not _has_archive(node, job_id):
+        hand_over(node, job_id)
+    elif node.broker.enqueue("fetch", job_id):
+        with node.database.write() as session:
+            jobs.mark_enqueued(session, [job_id], after_seconds=FETCH_SECONDS)
+    else:
+        log.warning("broker away; the sweeper will enqueue", job=job_id)
+
+
+def _has_archive(node: Node, job_id: int) -> bool:
+    """Return whether there is an archive that may know the patient of a job."""
+    if node.config.history.archive is None:
+        return False
+    with node.database.read() as session:
+        instance = session.get_one(InstanceRow, jobs.get(session, job_id).instance_id)
+        return bool(instance.patient_id)
+
+
+def hand_over(node: Node, job_id: int) -> None:
+    """Hand a queued job to the assessing worker, its history fetched or not."""
     if not node.broker.enqueue("assess", job_id):
         log.warning("broker away; the sweeper will enqueue", job=job_id)
         return

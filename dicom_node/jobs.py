@@ -269,9 +269,14 @@ def free_expired(session: Session, attempts: int) -> list[int]:
     return queued
 
 
-def mark_enqueued(session: Session, job_ids: list[int]) -> None:
-    """Note when the jobs were last handed to the broker."""
-    session.execute(update(JobRow).where(JobRow.id.in_(job_ids)).values(enqueued_at=now()))
+def mark_enqueued(session: Session, job_ids: list[int], after_seconds: float = 0) -> None:
+    """Note when the jobs were last handed to the broker.
+
+    A job whose history is fetched first is noted for the moment by which that has an end: until
+    then `lost` counts it neither as waiting in the broker nor as lost.
+    """
+    moment = now() + timedelta(seconds=after_seconds)
+    session.execute(update(JobRow).where(JobRow.id.in_(job_ids)).values(enqueued_at=moment))
 
 
 def lost(session: Session, before: datetime, depth: int, limit: int) -> list[int]:
@@ -297,7 +302,7 @@ def lost(session: Session, before: datetime, depth: int, limit: int) -> list[int
     queued = select(JobRow.id).where(JobRow.state == JobState.QUEUED).order_by(JobRow.id)
     never = session.scalars(queued.where(JobRow.enqueued_at.is_(None)).limit(limit)).all()
     handed = select(func.count()).where(
-        JobRow.state == JobState.QUEUED, JobRow.enqueued_at.is_not(None)
+        JobRow.state == JobState.QUEUED, JobRow.enqueued_at <= now()
     )
     lacking = min(limit, max(0, session.scalars(handed).one() - depth))
     oldest = session.scalars(queued.where(JobRow.enqueued_at < before).limit(lacking)).all()

@@ -5,6 +5,8 @@
     modality --C-STORE--> scp.store      storage.keep_received, jobs.receive, COMMIT, 0x0000
                           intake.admit   eligibility, the best of an examination: queued or
                                          rejected, COMMIT, enqueue assess
+    fetch (here)          only with an archive, before assess: C-FIND, C-GET   <-- archive
+                          of earlier reports, COMMIT, enqueue assess
     assess (here)         claim, pixels, infer, SC and SR, keep, reported, COMMIT, enqueue send
     send (here)           claim, scu.store, sent, COMMIT                       --> PACS
     sweep                 whatever the broker lost or a dead process held goes on
@@ -18,23 +20,57 @@ import pydicom
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import deliveries, jobs, results, routes, scu
-from dicom_node.db import DeliveryRow
+from dicom_node import deliveries, history, intake, jobs, results, routes, scu
+from dicom_node.db import DeliveryRow, InstanceRow
 from dicom_node.errors import ConfigError, NodeError, PeerError, PixelsError
 from dicom_node.finding import Refusal
 from dicom_node.header import settle_text
 from dicom_node.lease import Lease
 from dicom_node.node import new_owner
+from dicom_node.report_reading import read_report
 from dicom_node.states import DeliveryState, JobState
 from dicom_node.words import words_of
 
 if TYPE_CHECKING:
+    from dicom_node.archive import Archive
     from dicom_node.config import Destination
     from dicom_node.db import OutputRow
     from dicom_node.node import Node
+    from dicom_node.report_reading import EarlierReport
     from models.tjnet.estimator import Estimator
 
 log = structlog.get_logger()
+
+
+def fetch(node: Node, archive: Archive | None, job_id: int) -> None:
+    """Fetch earlier reports of a queued job's patient, then hand the job on, come what may."""
+    try:
+        if archive is not None:
+            log.info("history fetched", job=job_id, reports=_fetch(node, archive, job_id))
+    except PeerError as error:
+        log.warning("history not fetched", job=job_id, reason=str(error))
+    except Exception:  # the edge: history is never worth a lost answer
+        log.exception("history not fetched", job=job_id)
+    intake.hand_over(node, job_id)
+
+
+def _fetch(node: Node, archive: Archive, job_id: int) -> int:
+    """Keep what earlier reports say, also where the archive fails halfway; returns their number."""
+    with node.database.read() as session:
+        instance = session.get_one(InstanceRow, jobs.get(session, job_id).instance_id)
+        known = history.known_uids(session, instance)
+    patient = (instance.patient_id, instance.issuer_of_patient_id)
+    found: list[EarlierReport] = []
+    try:
+        for dataset in archive.reports(*patient, but_not=known):
+            report = read_report(dataset)
+            # An archive may match by a case or an issuer that it does not look at.
+            if report is not None and (report.patient_id, report.issuer_of_patient_id) == patient:
+                found.append(report)
+    finally:
+        with node.database.write() as session:
+            history.keep(session, found)
+    return len(found)
 
 
 def assess(node: Node, estimator: Estimator, job_id: int) -> None:

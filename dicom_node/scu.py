@@ -21,9 +21,10 @@ from dicom_node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSI
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
-    from pynetdicom.events import Event
+    from pynetdicom.events import Event, EventHandlerType
+    from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 
-    from dicom_node.config import Destination
+    from dicom_node.config import ArchivePeer, Destination
 
 _config.LOG_HANDLER_LEVEL = "none"  # its log would print data sets
 
@@ -70,7 +71,12 @@ def on_connection_open(event: Event) -> None:
         transport.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _associate(ae: AE, destination: Destination) -> Association:
+def associate(
+    ae: AE,
+    peer: Destination | ArchivePeer,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[EventHandlerType] = (),
+) -> Association:
     """Open an association.
 
     Raises
@@ -78,13 +84,14 @@ def _associate(ae: AE, destination: Destination) -> Association:
     PeerError
         If the peer is away, or rejects or aborts it.
     """
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = destination.timeout_seconds
-    ae.connection_timeout = destination.timeout_seconds
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
+    ae.connection_timeout = peer.timeout_seconds
     association = ae.associate(
-        destination.host,
-        destination.port,
-        ae_title=destination.ae_title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, on_connection_open)],
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        ext_neg=list(roles),
+        evt_handlers=[(evt.EVT_CONN_OPEN, on_connection_open), *handlers],
     )
     if association.is_established:
         return association
@@ -111,7 +118,7 @@ def echo(ae_title: str, destination: Destination) -> None:
     """
     ae = application_entity(ae_title)
     ae.add_requested_context(Verification)
-    association = _associate(ae, destination)
+    association = associate(ae, destination)
     try:
         status = association.send_c_echo().get("Status")
     finally:
@@ -153,7 +160,7 @@ def store(
     for context in _contexts(list(files.values())):
         ae.add_requested_context(*context)
     try:
-        association = _associate(ae, destination)
+        association = associate(ae, destination)
     except NoContextError as error:
         yield from (Transfer(path, NO_CONTEXT, str(error)) for path in paths)
         return

@@ -12,6 +12,7 @@ from celery.signals import worker_shutting_down
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import pipeline
+from dicom_node.archive import Archive
 from dicom_node.node import HEARTBEAT_SECONDS, process_name
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ SENDERS = 4
 
 
 def work(node: Node, queue: Queue) -> None:
-    """Serve one queue until SIGTERM or SIGINT; what is in hand is finished first."""
+    """Serve a queue until SIGTERM or SIGINT; what is in hand is finished first."""
     if queue == "assess":
         _serve_assess(node)
     else:
@@ -52,16 +53,29 @@ def _serve_assess(node: Node) -> None:
 
 
 def _serve_send(node: Node) -> None:
-    """Send from a few threads: they wait for the network, not for the processor."""
+    """Send and fetch from a few threads: they wait for the network, not for the processor."""
+    archive = Archive.of(node.config)
 
     @node.broker.app.task(name="send")  # type: ignore[untyped-decorator]
     def send(delivery_id: int) -> None:
         pipeline.send(node, delivery_id)
 
-    _run(node, "send", "", "threads", SENDERS)
+    @node.broker.app.task(name="fetch")  # type: ignore[untyped-decorator]
+    def fetch(job_id: int) -> None:
+        pipeline.fetch(node, archive, job_id)
+
+    _run(node, "send", "", "threads", SENDERS, and_queue="fetch")
 
 
-def _run(node: Node, queue: Queue, detail: str, pool: str, concurrency: int) -> None:
+def _run(  # noqa: PLR0913 - a worker has this many settings
+    node: Node,
+    queue: Queue,
+    detail: str,
+    pool: str,
+    concurrency: int,
+    *,
+    and_queue: Queue | None = None,
+) -> None:
     """Run Celery's worker in this process."""
     stop = threading.Event()
     worker_shutting_down.connect(lambda **_: stop.set(), weak=False)
@@ -69,7 +83,7 @@ def _run(node: Node, queue: Queue, detail: str, pool: str, concurrency: int) -> 
     # Root is what a container runs as; tasks are JSON, so the warning does not apply.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = node.broker.app.Worker(
-        queues=[queue],
+        queues=[queue] if and_queue is None else [queue, and_queue],
         hostname=process_name(queue),
         pool=pool,
         concurrency=concurrency,

@@ -173,12 +173,15 @@ class Notes:
         Where the peer listens, on 127.0.0.1.
     proposals : set of Proposal
         Of all associations.
+    roles : set of (str, str, str)
+        SOP class, SCU and SCP, yes or no, of each role that was proposed.
     announced : set of (str, str, str)
         Of each requestor; see `announced`.
     """
 
     port: int = 0
     proposals: set[Proposal] = field(default_factory=set)
+    roles: set[tuple[str, str, str]] = field(default_factory=set)
     announced: set[tuple[str, str, str]] = field(default_factory=set)
 
 
@@ -189,6 +192,9 @@ def _note(event: Event, notes: Notes) -> None:
     for context in requestor.primitive.presentation_context_definition_list:
         syntaxes = tuple(str(uid) for uid in context.transfer_syntax)
         notes.proposals.add((str(context.abstract_syntax), syntaxes))
+    for uid, role in requestor.role_selection.items():
+        as_scu, as_scp = ("yes" if is_one else "no" for is_one in (role.scu_role, role.scp_role))
+        notes.roles.add((str(uid), as_scu, as_scp))
     notes.announced.add(announced(requestor.primitive))
 
 
@@ -198,11 +204,12 @@ def noting_peer(ae_title: str = "ARCHIVE") -> Iterator[Notes]:
     notes = Notes()
     ae = AE(ae_title)
     for uid in SOP_CLASSES:
-        ae.add_supported_context(uid, TRANSFER_SYNTAXES)
+        ae.add_supported_context(uid, TRANSFER_SYNTAXES, scu_role=True, scp_role=True)
     handlers: list[EventHandlerType] = [
         (evt.EVT_REQUESTED, _note, [notes]),
         (evt.EVT_C_STORE, lambda _: 0x0000),
         (evt.EVT_C_ECHO, lambda _: 0x0000),
+        (evt.EVT_C_FIND, lambda _: iter(())),
     ]
     server = ae.start_server((HOST, 0), block=False, evt_handlers=handlers)
     assert server is not None

@@ -197,6 +197,14 @@ def proposed_contexts(statement: Statement, *, options: bool) -> set[tuple[str, 
         raise StatementError(msg) from error
 
 
+def proposed_roles(statement: Statement) -> set[tuple[str, str, str]]:
+    """Return SOP class UID, SCU and SCP of each role that is proposed: yes or no."""
+    return _set(
+        (_uid(row, "SOP class"), row["as SCU"], row["as SCP"])
+        for row in statement.rows("Roles proposed")
+    )
+
+
 def overview(statement: Statement) -> set[tuple[str, str, str]]:
     """Return SOP class UID, SCU and SCP of the overview: yes, no or option."""
     return _set(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydicom.uid import generate_uid
 
-from dicom_node import jobs, results
+from dicom_node import history, jobs, results
+from dicom_node.db import InstanceRow
 from dicom_node.errors import NotAllowedError
-from dicom_node.finding import Correction
+from dicom_node.finding import Correction, EarlierResult
+from dicom_node.report_reading import EarlierReport
 from dicom_node.states import JobState
 from tests.builders import add_job, add_output, advance, new_instance
 
@@ -135,3 +139,104 @@ def test_a_correction_that_cannot_be_is_refused_and_its_value_not_repeated(
             jobs.rerun(session, first, "ada", wrong)
 
     assert next(iter(wrong.values())) not in str(refused.value).split()
+
+
+# --- reports of an archive ---------------------------------------------------------------------
+
+
+def a_report(bone_age_months: float = 100.0, **changes: Any) -> EarlierReport:  # noqa: ANN401
+    """Return what a report of the patient in an archive says."""
+    values: dict[str, Any] = {
+        "sop_instance_uid": str(generate_uid()),
+        "study_instance_uid": str(generate_uid()),
+        "patient_id": PATIENT["PatientID"],
+        "issuer_of_patient_id": PATIENT["IssuerOfPatientID"],
+        "laterality": "L",
+        "replaces": (),
+        "result": EarlierResult(date(2022, 5, 1), 90.0, bone_age_months, 9.0, "older"),
+    }
+    return EarlierReport(**{**values, **changes})
+
+
+def bone_ages(session: Session, **header: str) -> list[float]:
+    return [result.bone_age_months for result in load(session, **header).known.earlier]
+
+
+def test_reports_of_the_archive_stand_among_our_own(database: Database) -> None:
+    with database.write() as session:
+        assessed(session, "2021-05-01", 80.0)
+        assessed(session, "2023-05-01", 110.0)
+        history.keep(session, [a_report()])
+        earlier = load(session).known.earlier
+
+    assert [result.bone_age_months for result in earlier] == [80.0, 100.0, 110.0]
+    assert earlier[1] == EarlierResult(date(2022, 5, 1), 90.0, 100.0, 9.0, "older")
+
+
+def test_a_report_is_kept_once_and_follows_its_patient(database: Database) -> None:
+    report = a_report()
+    with database.write() as session:
+        history.keep(session, [report, report])
+        history.keep(session, [report])
+        assert bone_ages(session) == [100.0]
+        history.keep(session, [replace(report, patient_id="TEST-2")])
+        assert bone_ages(session) == []
+        assert bone_ages(session, PatientID="TEST-2") == [100.0]
+
+
+def test_a_report_that_another_supersedes_is_left_out_whichever_came_first(
+    database: Database,
+) -> None:
+    old = a_report(100.0)
+    new = a_report(104.0, replaces=(old.sop_instance_uid,))
+    with database.write() as session:
+        history.keep(session, [new])
+        history.keep(session, [old])
+        assert bone_ages(session) == [104.0]
+
+
+@pytest.mark.parametrize("changes", [{"patient_id": "TEST-2"}, {"issuer_of_patient_id": ""}])
+def test_a_report_of_another_patient_is_no_history(
+    database: Database, changes: dict[str, Any]
+) -> None:
+    with database.write() as session:
+        history.keep(session, [a_report(**changes)])
+        assert bone_ages(session) == []
+
+
+def test_a_study_that_was_answered_here_is_not_taken_from_the_archive(database: Database) -> None:
+    with database.write() as session:
+        job_id = assessed(session, "2022-05-01", 104.0)
+        study = session.get_one(InstanceRow, jobs.get(session, job_id).instance_id)
+        history.keep(session, [a_report(study_instance_uid=study.study_instance_uid)])
+        assert bone_ages(session) == [104.0]
+
+
+def test_the_same_study_is_no_history_in_the_archive_either(database: Database) -> None:
+    report = a_report()
+    instance = new_instance(PATIENT, study_instance_uid=report.study_instance_uid)
+    with database.write() as session:
+        history.keep(session, [report])
+        job_id = add_job(session, JobState.RUNNING, instance)
+        assert results.load_work(session, job_id).known.earlier == ()
+
+
+def test_a_report_in_both_sop_classes_counts_once(database: Database) -> None:
+    report = a_report()
+    twin = replace(report, sop_instance_uid=str(generate_uid()))
+    other_hand = replace(twin, sop_instance_uid=str(generate_uid()), laterality="R")
+    with database.write() as session:
+        history.keep(session, [report, twin])
+        assert bone_ages(session) == [100.0]
+        history.keep(session, [other_hand])
+        assert bone_ages(session) == [100.0, 100.0]
+
+
+def test_what_is_known_need_not_be_fetched(database: Database) -> None:
+    report = a_report()
+    with database.write() as session:
+        history.keep(session, [report])
+        job_id = add_job(session, JobState.QUEUED, new_instance(PATIENT))
+        instance = session.get_one(InstanceRow, jobs.get(session, job_id).instance_id)
+        known = history.known_uids(session, instance)
+    assert known == {report.sop_instance_uid, instance.study_instance_uid}

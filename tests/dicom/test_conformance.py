@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import pkgutil
 from functools import cache
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ OBJECTS = {
 
 NETWORK_SECTIONS = {
     *("node", "callers", "accept_unknown_callers"),
-    *("destinations", "routes", "storage"),
+    *("destinations", "routes", "history", "storage"),
 }
 OTHER_SPELLINGS = {"", "ISO 2022 58", "ISO 2022 GBK"}
 """Keys of pydicom's table that are no defined terms of PS3.3 C.12.1.1.2."""
@@ -260,12 +260,15 @@ def observed_settings() -> object:
 def _settings(section: type[BaseModel], name: str, prefix: str) -> dict[str, str]:
     """Return a setting with its default, or all settings below it."""
     field = section.model_fields[name]
+    own = {prefix + name: "required" if field.is_required() else _default(field.default)}
     item = next(iter(get_args(field.annotation)), None)
-    for kind, mark in ((field.annotation, "."), (item, "[].")):
+    is_list = get_origin(field.annotation) is list
+    for kind, mark in ((field.annotation, "."), (item, "[]." if is_list else ".")):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             below = [_settings(kind, key, f"{prefix}{name}{mark}") for key in kind.model_fields]
-            return {key: default for part in below for key, default in part.items()}
-    return {prefix + name: "required" if field.is_required() else _default(field.default)}
+            optional = {} if kind is field.annotation or is_list else own
+            return optional | {key: default for part in below for key, default in part.items()}
+    return own
 
 
 def _default(value: object) -> str:

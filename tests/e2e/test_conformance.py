@@ -24,7 +24,8 @@ from pynetdicom import _config, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_node import results, scu, worker
-from dicom_node.config import Destination, load_config
+from dicom_node.archive import Archive
+from dicom_node.config import ArchivePeer, Destination, load_config
 from dicom_node.finding import Known
 from dicom_node.node import Node
 from dicom_node.scp import PROCESSING_FAILURE, Listener
@@ -68,6 +69,7 @@ OPTIONS: dict[str, Any] = {
             "destinations": ["PACS"],
         }
     ],
+    "history": {"archive": {"ae_title": "ARCHIVE", "host": "127.0.0.1", "port": 1}},
 }
 """A node with every setting that adds a SOP class, as SCP or as SCU."""
 
@@ -153,6 +155,9 @@ def _proposed(node: Node) -> Notes:
         peer = a_destination(port=notes.port)
         scu.echo("BONEAGE", peer)
         transfers = list(scu.store("BONEAGE", peer, files))
+        if node.config.history.archive is not None:
+            archive = ArchivePeer(ae_title="ARCHIVE", host="127.0.0.1", port=notes.port)
+            assert list(Archive("BONEAGE", archive).reports("P1", "")) == []
     assert [transfer.status for transfer in transfers] == [0x0000] * len(files)
     return notes
 
@@ -163,7 +168,7 @@ def _waits_as_requestor() -> dict[str, str]:
         ae = scu.application_entity("BONEAGE")
         ae.add_requested_context(Verification)
         peer = Destination(name="PACS", ae_title="ARCHIVE", host="127.0.0.1", port=notes.port)
-        association = scu._associate(ae, peer)
+        association = scu.associate(ae, peer)
         association.release()
     seconds = {
         "wait for a connection": association.connection_timeout,
@@ -202,7 +207,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         notes = _proposed(sender)
         waits = {**_waits_as_acceptor(sender), **_waits_as_requestor()}
     with _node(folder / "sends all", OPTIONS) as sender:
-        proposed = _proposed(sender).proposals
+        all_notes = _proposed(sender)
+    proposed = all_notes.proposals
+    assert (notes.roles, all_notes.announced) == (set(), notes.announced)
     (pdu_bytes, *names), *others = notes.announced
     assert others == []
     limits = shipped["limits"]
@@ -214,6 +221,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "preferred syntaxes": options["preferred"],
         "proposed as shipped": notes.proposals,
         "proposed with options": proposed,
+        "roles": all_notes.roles,
         "overview": _overview(
             (shipped["accepted"], options["accepted"]), (notes.proposals, proposed)
         ),
@@ -264,6 +272,7 @@ CHECKS = {
     "preferred syntaxes": Check(claims.preferred_syntaxes, ((SCP_SYNTAXES, "UID"),)),
     "proposed as shipped": _proposed_check(options=False),
     "proposed with options": _proposed_check(options=True),
+    "roles": Check(claims.proposed_roles, (("Roles proposed", "UID"),)),
     "overview": Check(claims.overview, ((OVERVIEW, "UID"),)),
     "limits": Check(claims.limits, (("Limits and identification", "parameter"),)),
     "rejections": Check(claims.rejections, (("Associations rejected", "reason"),)),
@@ -306,6 +315,7 @@ def test_a_row_too_few_or_too_many_fails(name: str, observed: dict[str, Any]) ->
             "accepted with options",
         ),
         ("| yes | option |", "| yes | yes |", "overview"),
+        ("88.33 | no | yes |", "88.33 | yes | yes |", "roles"),
         ("| 131072 bytes |", "| 16384 bytes |", "limits"),
         ("as acceptor | 25 |", "as acceptor | 24 |", "limits"),
         ("488771423 |", "488771424 |", "limits"),

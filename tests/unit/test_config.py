@@ -134,6 +134,11 @@ def test_which_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
             f"destinations: [{PACS[:-1]}, retry_most_seconds: 1.0e+300}}]",
             "destinations.0.retry_most_seconds: Input should be less",
         ),
+        ("history: {archive: {ae_title: A, host: h}}", "history.archive.port: Field required"),
+        (
+            "history: {archive: {ae_title: A, host: h, port: 104, timeout_seconds: 61}}",
+            "history.archive.timeout_seconds: Input should be less",
+        ),
         ("routes: [{name: a, destinations: [PACS]}]", "'a' names no destination of this file"),
         (
             "routes: [{name: a, match: {InstitutonName: x}, destinations: []}]",
