@@ -294,7 +294,8 @@ class ResultsSection(_Section):
         Send a report and a page that say so and why, without a number, of a radiograph that the
         gate refuses; otherwise its job is ``rejected`` and nothing is sent.
     hand_box : bool
-        Mark the hand in the report by a box, which some viewers draw over the radiograph.
+        Mark the hand in the report by a box, which some viewers draw over the radiograph; OHIF
+        needs it to show the numbers at all.
     presentation_state, encapsulated_pdf, parametric_map : bool
         Send these objects beside the report and the page.
     rejection_title : str
@@ -304,7 +305,7 @@ class ResultsSection(_Section):
     language: Literal["en", "de", "fr", "es", "ko"] = "en"
     patient_name: bool = False
     answer_refused: bool = False
-    hand_box: bool = False
+    hand_box: bool = True
     presentation_state: bool = False
     encapsulated_pdf: bool = False
     parametric_map: bool = False

@@ -83,11 +83,6 @@ def tracking_uid(study_instance_uid: str, laterality: str | None) -> str:
     return str(derived_uid("bone age", study_instance_uid, laterality or ""))
 
 
-def region_uid(study_instance_uid: str, laterality: str | None) -> str:
-    """Return the tracking UID of the region that is one hand in one study."""
-    return str(derived_uid("hand", study_instance_uid, laterality or ""))
-
-
 def stamp(result: Dataset, header: Dataset, identity: ResultIdentity, moment: datetime) -> None:
     """Write into a result whose it is, who made it and when.
 

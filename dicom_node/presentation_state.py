@@ -27,7 +27,7 @@ from pydicom.valuerep import DA, TM, DSfloat
 from dicom_node import vocabulary as v
 from dicom_node.derivation import spacing_mm
 from dicom_node.header import text
-from dicom_node.identity import region_uid, stamp
+from dicom_node.identity import stamp, tracking_uid
 from dicom_node.pixels import LookUpTable, header_number, is_inverse, look_up_table
 from dicom_node.report_text import headline, title
 from dicom_node.source_header import complete_header, local_time, without_identity
@@ -129,7 +129,7 @@ def _annotation(
     image: Dataset, layer: GraphicLayer, finding: Finding, hand_box: HandBox, words: Words
 ) -> GraphicAnnotation:
     """Return the box and the words (PS3.3 C.10.5)."""
-    name, uid = title(finding), region_uid(image.StudyInstanceUID, finding.laterality)
+    name, uid = title(finding), tracking_uid(image.StudyInstanceUID, finding.laterality)
     box = GraphicObject(
         GraphicTypeValues.POLYLINE,
         hand_box.outline(),

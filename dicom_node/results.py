@@ -15,7 +15,7 @@ from dicom_node.db import InstanceRow, JobRow, OutputRow, TransferRow
 from dicom_node.deliveries import REJECTION_NOTE, is_stored
 from dicom_node.encapsulated_pdf import build_encapsulated_pdf
 from dicom_node.finding import Known, Refusal, Replaced
-from dicom_node.hand_box import find_hand_box
+from dicom_node.hand_box import HandBox, find_hand_box
 from dicom_node.history import earlier_results
 from dicom_node.identity import ReferencedInstance, ResultIdentity, device_uid
 from dicom_node.parametric_map import build_parametric_map
@@ -236,7 +236,7 @@ def build(
         capture = partial(build_secondary_capture, source, picture, found)
         maker.keep("sc", partial(capture, words=words, is_named=named))
         _keep_options(maker, source, picture, found)
-        box = find_hand_box(picture) if settings.hand_box else None
+        box = _hand_box(picture, found) if settings.hand_box else None
         report = partial(build_structured_report, source, found, hand_box=box)
     report = partial(report, heatmap=maker.made["sc"], words=words)
     maker.keep("sr", report)
@@ -256,7 +256,7 @@ def _keep_options(
     is_gray = header_number(source, "SamplesPerPixel") in {None, 1}
     if settings.presentation_state and is_gray:
         words = words_of(settings.language)
-        box = find_hand_box(picture)
+        box = _hand_box(picture, finding)
         state = partial(build_presentation_state, source, finding, hand_box=box, words=words)
         maker.keep("pr", state, names_old=False)
     if settings.encapsulated_pdf:
@@ -265,6 +265,11 @@ def _keep_options(
         maker.keep("pdf", partial(build_encapsulated_pdf, source, page, finding, is_named=named))
     if settings.parametric_map:
         maker.keep("pm", partial(build_parametric_map, source, finding))
+
+
+def _hand_box(picture: npt.NDArray[np.float32], finding: Finding) -> HandBox:
+    """Return the box round the hand; it looks for bright bone."""
+    return find_hand_box(1 - picture if finding.estimate.inverted else picture)
 
 
 class _Maker:

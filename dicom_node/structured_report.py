@@ -6,10 +6,8 @@
       language, device observer, procedure reported
       111028 Image Library            the source
       126010 Imaging Measurements
-        125007 Measurement Group      TID 1501: one hand
-          tracking, finding site, algorithm, measurements, evaluations, source, heatmap
-        125007 Measurement Group      TID 1410, where a box is given: the same hand
-          tracking, finding site, a box round the hand on the source, for viewers to draw
+        125007 Measurement Group      one hand: TID 1410 with a box on the source, else TID 1501
+          tracking, finding site, algorithm, measurements, evaluations, box or source, heatmap
       C0034375 Qualitative Evaluations
         determination, the headline, the research-use marking
 
@@ -31,7 +29,10 @@ from highdicom.sr import (
     ContainerContentItem,
     ContentItem,
     ContentSequence,
+    FindingSite,
+    GraphicTypeValues,
     ImageContentItem,
+    ImageRegion,
     LanguageOfContentItemAndDescendants,
     Measurement,
     MeasurementReport,
@@ -42,6 +43,7 @@ from highdicom.sr import (
     QualitativeEvaluation,
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
+    SourceImageForRegion,
     TextContentItem,
     TrackingIdentifier,
 )
@@ -51,7 +53,6 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 
 from dicom_node import vocabulary as v
 from dicom_node.derivation import as_dataset
-from dicom_node.hand_region import hand_region, hand_site
 from dicom_node.identity import stamp, tracking_uid
 from dicom_node.observer import device_observer
 from dicom_node.report_text import (
@@ -130,11 +131,9 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     KeyError
         If the SOP class is neither of the two.
     """
-    images = _images(source, heatmap)
-    regions = [] if hand_box is None else [hand_region(images[0], finding, hand_box)]
     return _assembled(
         _Frame(source, heatmap, identity, finding.started_at, words),
-        [_measurement_group(images, finding, identity), *regions],
+        _measurement_group(_images(source, heatmap), finding, identity, hand_box),
         _summary(finding, words),
         predecessors,
         sop_class_uid,
@@ -154,7 +153,7 @@ def build_refusal_report(  # noqa: PLR0913 - one object, from all that it is mad
     """Return the report that there is no bone age, and why; see `build_structured_report`."""
     return _assembled(
         _Frame(source, heatmap, identity, refusal.started_at, words),
-        [_refusal_group(_images(source, None)[0], refusal, identity)],
+        _refusal_group(_images(source, None)[0], refusal, identity),
         _comments([words("refused", reason=words.reason(refusal.reason)), words("research_use")]),
         predecessors,
         sop_class_uid,
@@ -174,19 +173,19 @@ class _Frame:
 
 def _assembled(
     frame: _Frame,
-    groups: Sequence[MeasurementGroup],
+    group: MeasurementGroup,
     summary: ContainerContentItem,
     predecessors: Sequence[ReferencedInstance],
     sop_class_uid: str,
 ) -> Dataset:
-    """Return the whole report round its measurement groups and a summary."""
+    """Return the whole report round a measurement group and a summary."""
     header, identity = complete_header(frame.source), frame.identity
     moment = local_time(header, frame.started_at)
     images = _images(frame.source, frame.heatmap)
     summary.ContentSequence.extend(map(_comment, text_notes(frame.source)))
     report = SOP_CLASSES[sop_class_uid](
         evidence=images,
-        content=_content(images[0], frame, _procedures(header), groups, summary),
+        content=_content(images[0], frame, _procedures(header), group, summary),
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
@@ -214,7 +213,7 @@ def _content(
     source: Dataset,
     frame: _Frame,
     procedures: Sequence[Code],
-    groups: Sequence[MeasurementGroup],
+    group: MeasurementGroup,
     summary: ContainerContentItem,
 ) -> Dataset:
     """Return the root container of the tree (TID 1500)."""
@@ -223,7 +222,7 @@ def _content(
             observer_device_context=device_observer(frame.identity)
         ),
         procedure_reported=procedures,
-        imaging_measurements=groups,
+        imaging_measurements=[group],
         title=v.IMAGING_MEASUREMENT_REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
             CodedConcept.from_code(frame.words.language)
@@ -303,22 +302,36 @@ def _numbers(values: Iterable[tuple[Code, Any]], unit: Code) -> list[NumContentI
 
 
 def _measurement_group(
-    images: Sequence[Dataset], finding: Finding, identity: ResultIdentity
-) -> MeasurementsAndQualitativeEvaluations:
-    """Return all that is said of one hand (TID 1501); after the source come its heatmaps."""
+    images: Sequence[Dataset],
+    finding: Finding,
+    identity: ResultIdentity,
+    hand_box: HandBox | None,
+) -> MeasurementGroup:
+    """Return all that is said of one hand: with a place in the image (TID 1410), or without (1501).
+
+    One group, not a region beside a group: OHIF throws on a group without coordinates, and PixelMed
+    holds every group of a report with a region to TID 1410.
+    """
     source, *heatmaps = images
-    group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=TrackingIdentifier(
+    common: dict[str, Any] = {
+        "tracking_identifier": TrackingIdentifier(
             uid=tracking_uid(source.StudyInstanceUID, finding.laterality),
             # English whatever the report's language: the name of the same thing in the next report.
             identifier=title(finding),
         ),
-        finding_sites=[hand_site(finding)],
-        algorithm_id=_algorithm(finding, identity),
-        measurements=_measurements(finding),
-        qualitative_evaluations=_evaluations(finding),
-        source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
-    )
+        "finding_sites": [_hand(finding)],
+        "algorithm_id": _algorithm(finding, identity),
+        "measurements": _measurements(finding),
+        "qualitative_evaluations": _evaluations(finding),
+    }
+    group: MeasurementGroup
+    if hand_box is None:
+        image = SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)
+        group = MeasurementsAndQualitativeEvaluations(source_images=[image], **common)
+    else:
+        group = PlanarROIMeasurementsAndQualitativeEvaluations(
+            referenced_region=_region(source, hand_box), **common
+        )
     group[0].ContentSequence.extend(
         ImageContentItem(
             v.VISUAL_EXPLANATION,
@@ -329,6 +342,18 @@ def _measurement_group(
         for heatmap in heatmaps
     )
     return group
+
+
+def _region(source: Dataset, hand_box: HandBox) -> ImageRegion:
+    """Return the box as a closed polyline on the source (PS3.3 C.18.6)."""
+    image = SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID)
+    return ImageRegion(GraphicTypeValues.POLYLINE, hand_box.outline(), image)
+
+
+def _hand(finding: Finding) -> FindingSite:
+    """Return the hand, with its side where that is known."""
+    side = finding.laterality
+    return FindingSite(v.HAND, laterality=None if side is None else v.LATERALITY[side])
 
 
 def _refusal_group(

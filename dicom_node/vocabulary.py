@@ -149,9 +149,6 @@ QUALITY: Final = Code("111050", "DCM", "Quality Assessment")
 QUALITY_UNUSABLE: Final = Code("111235", "DCM", "Unusable - Quality renders image unusable")
 QUALITY_MET: Final = Code("111237", "DCM", "Usable - Meets the quality control standard")
 
-BOUNDED_BY: Final = Code("75958009", "SCT", "Bounded by")
-"""Geometric purpose of a region (CID 219): a box round what it shows, not its outline."""
-
 # --- Secondary capture ---------------------------------------------------------------------
 
 SOURCE_OF_PROCESSING: Final = Code("121322", "DCM", "Source image for image processing operation")

@@ -60,13 +60,6 @@ PIXELMED_ACCEPTED: Final = {
 }
 """Parts of PixelMed's warnings: its edition of TID 1501 lists no qualitative evaluations."""
 
-PIXELMED_REGION_ROWS: Final = (
-    '[Row 5] SCOORD (111030,DCM,"Image Region"): within 1.10.1:',
-    '[Row 7] IMAGE (121214,DCM,"Referenced Segmentation Frame"): within 1.10.1:',
-)
-"""Parts of PixelMed's errors on a report with a hand region: it then checks every group, that of
-TID 1501 (1.10.1) too, against TID 1410, whatever template the group names."""
-
 DCENTVFY_ACCEPTED: Final = {
     "AccessionNumber> IE <Series> versus <Study>": (
         "it is also in ReferencedRequestSequence, where it belongs to the series"
