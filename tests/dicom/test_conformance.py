@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -28,6 +29,7 @@ from pydicom.uid import (
 from dicom_node import __version__, deliveries, errors, scp, scu
 from dicom_node import vocabulary as v
 from dicom_node.config import Config
+from dicom_node.results import SERIES_NUMBERS
 from tests import statement as claims
 from tests.all_results import all_results
 from tests.statement import Check, Statement
@@ -365,6 +367,11 @@ def test_a_cell_that_says_another_thing_fails(name: str, old: str, new: str) -> 
     check, observe = CHECKS[name]
     assert STATEMENT.text.count(old) == 1
     assert not check.agrees(Statement(STATEMENT.text.replace(old, new)), observe())
+
+
+def test_numbers_of_the_series() -> None:
+    for number in SERIES_NUMBERS.values():
+        assert re.search(rf"\| `SeriesNumber` \|.*`{number}`", STATEMENT.text)
 
 
 def test_names_of_the_equipment_and_the_version() -> None:

@@ -183,7 +183,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         shipped = _observe_shipped(node.port, folder)
     with running_node(folder / "options", Dcmtk(folder), **OPTIONS) as node:
         options = _observe_options(node.port, folder)
-    with node_of(folder / "sends", SHIPPED) as sender:
+    peers = [destination("PACS", "ARCHIVE", 1)]
+    with node_of(folder / "sends", {**SHIPPED, "destinations": peers}) as sender:
         notes = _proposed(sender)
         waits = {**_waits_as_acceptor(sender), **_waits_as_requestor()}
     with node_of(folder / "sends all", OPTIONS) as sender:
