@@ -98,8 +98,7 @@ def vocabulary() -> set[tuple[str, str, str]]:
     """Return every code of dicom_node.vocabulary."""
     found = set()
     for value in vars(v).values():
-        members = value if isinstance(value, tuple) else (value,)
-        for code in value.values() if isinstance(value, dict) else members:
+        for code in value.values() if isinstance(value, dict) else (value,):
             if isinstance(code, Code):
                 found.add((code.value, code.scheme_designator, code.meaning))
     return found
