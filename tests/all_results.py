@@ -174,10 +174,11 @@ def _built(pairs: list[tuple[Dataset, Finding | Refusal]], **settings: object) -
     values = {"destinations": peers, "results": {**EVERY_KIND, **settings}}
     made = []
     with TemporaryDirectory() as folder, node_of(Path(folder), values) as node:
+        work = rerun_work(node)
         for header, found in pairs:
             source = read_back(header, Path(folder) / "source.dcm")
             settle_text(source)
-            rows = results.build(node, rerun_work(node), source, PICTURE, found)
+            rows = results.build(node, work, source, PICTURE, found)
             made += [pydicom.dcmread(node.storage.absolute(row.path)) for row in rows]
     return made
 

@@ -89,6 +89,7 @@ def codes_in(dataset: Dataset) -> set[tuple[str, str, str]]:
     return found
 
 
+@cache
 def codes_in_results() -> set[tuple[str, str, str]]:
     """Return the codes of our own that results were seen to carry."""
     return {code for dataset in all_results(is_full=False) for code in codes_in(dataset)}

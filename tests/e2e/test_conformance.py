@@ -239,9 +239,8 @@ def _accepted(*, options: bool) -> Check:
 
 
 def _proposed_check(*, options: bool) -> Check:
-    return Check(
-        lambda text: claims.proposed_contexts(text, options=options), ((SCU_CONTEXTS, "UID"),)
-    )
+    tables = ((SCU_CONTEXTS, "UID"),) if options else ()
+    return Check(lambda text: claims.proposed_contexts(text, options=options), tables)
 
 
 CHECKS = {
