@@ -124,7 +124,7 @@ def full_sources() -> list[Dataset]:
     return [rescaled, mapped, undeclared]
 
 
-def _full_source(**changes: object) -> Dataset:
+def _full_source(**changes: Any) -> Dataset:  # noqa: ANN401 - any attribute
     """Return a header with every patient and study attribute that a result inherits."""
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "X", "99HOSP", "Something"
@@ -172,7 +172,7 @@ def _built(pairs: list[tuple[Dataset, Finding | Refusal]], **settings: object) -
     """Return what a node with these settings makes of sources and findings."""
     peers = [destination("PACS", "ARCHIVE", 1, rejection_notes=True)]
     values = {"destinations": peers, "results": {**EVERY_KIND, **settings}}
-    made = []
+    made: list[Dataset] = []
     with TemporaryDirectory() as folder, node_of(Path(folder), values) as node:
         work = rerun_work(node)
         for header, found in pairs:
