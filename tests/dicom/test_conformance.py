@@ -355,7 +355,15 @@ def test_every_code_of_the_vocabulary_was_seen_in_a_result() -> None:
             ">>>> | HAS CONCEPT MOD | CODE | (27274",
             ">>> | HAS CONCEPT MOD | CODE | (27274",
         ),
+        ("content tree", "| SCOORD |", "| SCOORD3D |"),
+        ("note's content tree", "| COMPOSITE |", "| IMAGE |"),
+        ("note's content tree", 'or (113001, DCM, "Rej', 'or (113002, DCM, "Rej'),
         ("Attributes of structured reports", "(0040,A491) | 1 |", "(0040,A491) | 3 |"),
+        (
+            "Attributes of Parametric Map",
+            "| Floating Point Image Pixel | `Rows`",
+            "| Image Pixel | `Rows`",
+        ),
         (
             "Attributes of Secondary Capture",
             "| General Image | `ImageType`",

@@ -280,6 +280,8 @@ def test_a_row_too_few_or_too_many_fails(name: str, observed: dict[str, Any]) ->
             "proposed as shipped",
         ),
         ("with `routes[].accept_secondary_capture`", "always", "accepted as shipped"),
+        ("with `results.parametric_map`", "always", "proposed as shipped"),
+        ("with `destinations[].rejection_notes`, of a re-run", "always", "proposed as shipped"),
         (
             "| Computed Radiography Image Storage | 1.2.840.10008.5.1.4.1.1.1 | Storage |",
             f"| CT Image Storage | {CTImageStorage} | Storage |",
