@@ -289,20 +289,26 @@ def attributes(statement: Statement, title: str) -> set[tuple[str, ...]]:
     )
 
 
-def content_tree(statement: Statement) -> dict[tuple[str, ...], tuple[str, str, set[CodeTriple]]]:
-    """Return the content items: relationship, value type and codes by the path of concept names."""
-    tree: dict[tuple[str, ...], tuple[str, str, set[CodeTriple]]] = {}
+def content_tree(
+    statement: Statement, title: str
+) -> dict[tuple[str, ...], tuple[str, set[CodeTriple]]]:
+    """Return the content items: relationship and codes by the path of value types and names.
+
+    A document may have one title or another: at the root its names count among the codes.
+    """
+    tree: dict[tuple[str, ...], tuple[str, set[CodeTriple]]] = {}
     path: tuple[str, ...] = ()
-    for row in statement.rows("Content tree"):
+    for row in statement.rows(title):
         depth = len(row["level"])
         if depth > len(path) or row["level"].strip(">"):
             msg = f"{row['concept name']}: no parent"
             raise StatementError(msg)
-        path = (*path[:depth], row["concept name"])
+        name, value = row["concept name"], row["value"]
+        path = (*path[:depth], f"{row['value type']} {name}" if depth else row["value type"])
         if path in tree:
-            msg = f"{row['concept name']} stands twice"
+            msg = f"{name} stands twice"
             raise StatementError(msg)
-        tree[path] = (row["relationship"], row["value type"], statement.codes(row["value"]))
+        tree[path] = (row["relationship"], statement.codes(value if depth else f"{name} {value}"))
     return tree
 
 

@@ -7,57 +7,59 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-import numpy as np
 import pytest
 from pydantic import BaseModel
 from pydicom.charset import python_encoding
-from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataset import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.sr.coding import Code
 from pydicom.uid import (
     Comprehensive3DSRStorage,
-    ComputedRadiographyImageStorage,
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
+    ParametricMapStorage,
     SecondaryCaptureImageStorage,
-    generate_uid,
 )
 
 from dicom_node import __version__, deliveries, errors, scp, scu
 from dicom_node import vocabulary as v
 from dicom_node.config import Config
-from dicom_node.identity import ReferencedInstance
-from dicom_node.secondary_capture import build_secondary_capture
-from dicom_node.source_header import TYPE_2, TYPE_3
-from dicom_node.structured_report import build_structured_report
+from dicom_node.results import SERIES_NUMBERS
 from tests import statement as claims
-from tests.samples import STUDY, UNKNOWN, a_dx_source, a_finding, a_source, an_identity
+from tests.all_results import all_results
 from tests.statement import Check, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dicom_node.finding import Finding
+    from pydicom.dataset import Dataset
 
 STATEMENT = Statement.read()
-PICTURE = np.linspace(0, 1, 40 * 30, dtype=np.float32).reshape(40, 30)
-OLD = ReferencedInstance(
-    sop_class_uid=Comprehensive3DSRStorage,
-    sop_instance_uid="1.2.3.9.9",
-    series_instance_uid="1.2.3.9",
-    study_instance_uid=STUDY,
-)
 IN_EVERY_RESULT = "Attributes of every result"
-OBJECTS = {
-    "Attributes of Comprehensive 3D SR": Comprehensive3DSRStorage,
-    "Attributes of Secondary Capture": SecondaryCaptureImageStorage,
+REPORTS = (Comprehensive3DSRStorage, ComprehensiveSRStorage)
+OBJECTS: dict[str, tuple[str, ...]] = {
+    "Attributes of structured reports": REPORTS,
+    "Attributes of Secondary Capture": (SecondaryCaptureImageStorage,),
+    "Attributes of Grayscale Softcopy Presentation State": (
+        GrayscaleSoftcopyPresentationStateStorage,
+    ),
+    "Attributes of Encapsulated PDF": (EncapsulatedPDFStorage,),
+    "Attributes of Parametric Map": (ParametricMapStorage,),
+    "Attributes of Key Object Selection Document": (KeyObjectSelectionDocumentStorage,),
 }
-"""The table of each kind of result, and its SOP class."""
+"""The table of each kind of result, and its SOP classes."""
+
+SPELLINGS = {"Sr": "SR", "Sc": "SC", "Sop": "SOP", "Voi": "VOI", "Lut": "LUT", "Of": "of"}
+"""Words in the names of modules."""
 
 NETWORK_SECTIONS = {
     *("node", "callers", "accept_unknown_callers"),
-    *("destinations", "routes", "history", "storage"),
+    *("destinations", "routes", "history", "storage", "results"),
 }
 OTHER_SPELLINGS = {"", "ISO 2022 58", "ISO 2022 GBK"}
 """Keys of pydicom's table that are no defined terms of PS3.3 C.12.1.1.2."""
@@ -66,68 +68,11 @@ OTHER_SPELLINGS = {"", "ISO 2022 58", "ISO 2022 GBK"}
 # --- what is built -------------------------------------------------------------------------
 
 
-def full_source() -> Dataset:
-    """Return a header with every attribute that a result can have from its source."""
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "X", "99HOSP", "Something"
-    code.ReferencedSOPClassUID = ComputedRadiographyImageStorage
-    code.ReferencedSOPInstanceUID = generate_uid()
-    code.PatientID, code.TypeOfPatientID = "P2", "TEXT"
-    by_vr = {"DA": "20160115", "TM": "101112", "DS": "30", "AS": "009Y", "CS": "YES", "SQ": [code]}
-    source = a_source(
-        TimezoneOffsetFromUTC="+0100",
-        LossyImageCompression="01",
-        LossyImageCompressionRatio="10",
-        LossyImageCompressionMethod="ISO_10918_1",
-    )
-    for keyword in (*TYPE_2, *TYPE_3):
-        if keyword not in source:
-            setattr(source, keyword, by_vr.get(dictionary_VR(keyword), "some text"))
-    return source
-
-
-@cache
-def results(*, is_full: bool) -> dict[str, list[Dataset]]:
-    """Return objects that carry all that an object of their kind can carry.
-
-    Parameters
-    ----------
-    is_full : bool
-        From a source that hands on all it can, its codes among them; otherwise only our codes.
-    """
-    findings = [
-        a_finding(),
-        a_finding(laterality="R", sex_seen="M", **UNKNOWN),
-        a_finding(bone_age_months=160.0, interval_months=(155.0, 165.0)),
-        a_finding(bone_age_months=90.0, interval_months=(85.0, 95.0)),
-        a_finding(bone_age_months=140.0, interval_months=(120.0, 160.0)),
-        a_finding(bone_age_months=215.0, interval_months=(195.0, 222.0)),
-        a_finding(
-            bone_age_months=215.0,
-            sex="unknown",
-            by_sex={"M": 228.0, "F": 215.0},
-            laterality=None,
-        ),
-    ]
-    sources = [a_source(), a_dx_source(), a_source(Modality="OT")]
-    if is_full:
-        sources = [full_source()]
-    made: dict[str, list[Dataset]] = {title: [] for title in OBJECTS}
-    titles = {sop_class: title for title, sop_class in OBJECTS.items()}
-    for source in sources:
-        for finding in findings:
-            for dataset in objects_of(source, finding):
-                made[titles[dataset.SOPClassUID]].append(dataset)
+def results_of(sop_class: str, *, is_full: bool) -> list[Dataset]:
+    """Return the results of one SOP class."""
+    made = [dataset for dataset in all_results(is_full=is_full) if dataset.SOPClassUID == sop_class]
+    assert made
     return made
-
-
-def objects_of(source: Dataset, finding: Finding) -> list[Dataset]:
-    """Return an object of every kind, each a re-run's."""
-    capture = build_secondary_capture(source, PICTURE, finding, an_identity(), predecessors=[OLD])
-    report = build_structured_report(
-        source, finding, an_identity(), predecessors=[OLD], heatmap=capture
-    )
-    return [capture, report]
 
 
 def code_triple(item: Dataset) -> tuple[str, str, str]:
@@ -144,12 +89,10 @@ def codes_in(dataset: Dataset) -> set[tuple[str, str, str]]:
     return found
 
 
+@cache
 def codes_in_results() -> set[tuple[str, str, str]]:
     """Return the codes of our own that results were seen to carry."""
-    made = results(is_full=False)
-    return {
-        code for datasets in made.values() for dataset in datasets for code in codes_in(dataset)
-    }
+    return {code for dataset in all_results(is_full=False) for code in codes_in(dataset)}
 
 
 def vocabulary() -> set[tuple[str, str, str]]:
@@ -178,41 +121,70 @@ def standard(name: str) -> Any:  # noqa: ANN401 - JSON
 
 def observed_attributes(title: str) -> object:
     """Return module, keyword, tag and type of all that objects of a kind were seen to have."""
-    keywords = {element.keyword for dataset in results(is_full=True)[title] for element in dataset}
-    iod = standard("sop_class_iod_map")[OBJECTS[title]]
-    return {_of_standard(iod, keyword) for keyword in keywords}
+    first, *others = (_attributes_seen(sop_class) for sop_class in OBJECTS[title])
+    assert all(other == first for other in others)
+    return first
 
 
-def _of_standard(iod: str, keyword: str) -> tuple[str, ...]:
-    """Return where an attribute at the root of an IOD stands in PS3.3."""
+def _attributes_seen(sop_class: str) -> set[tuple[str, ...]]:
+    """Return module, keyword, tag and type of all that objects of a SOP class were seen to have."""
+    made = results_of(sop_class, is_full=True)
+    keywords = {element.keyword for dataset in made for element in dataset}
+    iod = standard("sop_class_iod_map")[sop_class]
+    return {_of_standard(iod, keyword, keywords) for keyword in keywords}
+
+
+def _of_standard(iod: str, keyword: str, present: set[str]) -> tuple[str, ...]:
+    """Return where an attribute at the root of an IOD stands in PS3.3.
+
+    Of several modules it is one whose attributes of type 1 are all present, and of these the one
+    that asks most.
+    """
     tag = tag_for_keyword(keyword)
     assert tag is not None
+    found = []
     for module in standard("iod_module_map")[iod]:
-        for attribute in standard("module_attribute_map")[module["key"]]:
-            if attribute["keyword"] == keyword and not attribute["path"]:
-                name = module["key"].replace("-", " ").title()
-                name = name.replace("Sr ", "SR ").replace("Sc ", "SC ").replace("Sop ", "SOP ")
-                group, element = f"{tag:08X}"[:4], f"{tag:08X}"[4:]
-                return name, keyword, f"({group},{element})", str(attribute["type"])
-    message = f"PS3.3 has no {keyword} in {iod}"
-    raise AssertionError(message)
+        types = _types(module["key"])
+        if keyword in types:
+            is_there = all(kind != "1" or other in present for other, kind in types.items())
+            found.append((not is_there, types[keyword], _module_name(module["key"])))
+    assert found, f"PS3.3 has no {keyword} in {iod}"
+    *_, kind, name = min(found, key=lambda place: place[:2])  # types: 1, 1C, 2, 2C, 3
+    return name, keyword, f"({tag >> 16:04X},{tag & 0xFFFF:04X})", kind
 
 
-def observed_tree() -> object:
-    """Return the content tree of the reports that were built, as the statement has it."""
-    tree: dict[tuple[str, ...], tuple[str, str, set[tuple[str, str, str]]]] = {}
-    for report in results(is_full=False)["Attributes of Comprehensive 3D SR"]:
-        for path, relationship, item in _walk(report, ()):
-            *_, codes = tree.setdefault(path, (relationship, str(item.ValueType), set()))
-            codes.update(_value_codes(item))
-            assert tree[path][:2] == (relationship, item.ValueType)
+@cache
+def _types(module: str) -> dict[str, str]:
+    """Return the types of a module's attributes at the root, by keyword."""
+    attributes = standard("module_attribute_map")[module]
+    return {item["keyword"]: str(item["type"]) for item in attributes if not item["path"]}
+
+
+def _module_name(key: str) -> str:
+    """Return the name of a module as PS3.3 spells it."""
+    words = (word.title() for word in key.split("-"))
+    return " ".join(SPELLINGS.get(word, word) for word in words).replace("Multi F", "Multi-f")
+
+
+def observed_tree(*sop_classes: str) -> object:
+    """Return the content tree of the documents that were built, as the statement has it."""
+    tree: dict[tuple[str, ...], tuple[str, set[tuple[str, str, str]]]] = {}
+    for sop_class in sop_classes:
+        for document in results_of(sop_class, is_full=False):
+            for path, relationship, item in _walk(document, ()):
+                known, codes = tree.setdefault(path, (relationship, set()))
+                assert known == relationship
+                codes.update(_value_codes(item))
+                if len(path) == 1:
+                    codes.add(code_triple(item.ConceptNameCodeSequence[0]))
     return tree
 
 
 def _walk(item: Dataset, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, Dataset]]:
     """Yield path, relationship and item of a content item and all below it."""
     value, scheme, meaning = code_triple(item.ConceptNameCodeSequence[0])
-    path = (*above, f'({value}, {scheme}, "{meaning}")')
+    name = f' ({value}, {scheme}, "{meaning}")' if above else ""
+    path = (*above, f"{item.ValueType}{name}")
     yield path, str(item.get("RelationshipType", "")), item
     for child in item.get("ContentSequence", []):
         yield from _walk(child, path)
@@ -306,12 +278,22 @@ def _attributes_of(title: str) -> tuple[Check, Callable[[], object]]:
     return check, lambda: observed_attributes(title)
 
 
-TREE = Check(claims.content_tree, (("Content tree", "concept name"),))
+def _tree_of(title: str, *sop_classes: str) -> tuple[Check, Callable[[], object]]:
+    """Return the check of the content tree of one kind of document."""
+    check = Check(
+        lambda statement: claims.content_tree(statement, title), ((title, "concept name"),)
+    )
+    return check, lambda: observed_tree(*sop_classes)
+
+
 POLICY = Check(claims.status_policy, (("Status codes received", "status"),))
 SETTINGS = Check(claims.settings, (("Settings that change network behaviour", "setting"),))
 CHECKS: dict[str, tuple[Check, Callable[[], object]]] = {
     "codes": (Check(Statement.codes, ()), observed_codes),
-    "content tree": (TREE, observed_tree),
+    "content tree": _tree_of("Content tree", *REPORTS),
+    "note's content tree": _tree_of(
+        "Content tree of a rejection note", KeyObjectSelectionDocumentStorage
+    ),
     "statuses": (
         Check(claims.returned_statuses, (("Status codes returned", "status"),)),
         observed_statuses,
@@ -376,7 +358,15 @@ def test_every_code_of_the_vocabulary_was_seen_in_a_result() -> None:
             ">>>> | HAS CONCEPT MOD | CODE | (27274",
             ">>> | HAS CONCEPT MOD | CODE | (27274",
         ),
-        ("Attributes of Comprehensive 3D SR", "(0040,A491) | 1 |", "(0040,A491) | 3 |"),
+        ("content tree", "| SCOORD |", "| SCOORD3D |"),
+        ("note's content tree", "| COMPOSITE |", "| IMAGE |"),
+        ("note's content tree", 'or (113001, DCM, "Rej', 'or (113002, DCM, "Rej'),
+        ("Attributes of structured reports", "(0040,A491) | 1 |", "(0040,A491) | 3 |"),
+        (
+            "Attributes of Parametric Map",
+            "| Floating Point Image Pixel | `Rows`",
+            "| Image Pixel | `Rows`",
+        ),
         (
             "Attributes of Secondary Capture",
             "| General Image | `ImageType`",
@@ -388,6 +378,11 @@ def test_a_cell_that_says_another_thing_fails(name: str, old: str, new: str) -> 
     check, observe = CHECKS[name]
     assert STATEMENT.text.count(old) == 1
     assert not check.agrees(Statement(STATEMENT.text.replace(old, new)), observe())
+
+
+def test_numbers_of_the_series() -> None:
+    for number in SERIES_NUMBERS.values():
+        assert re.search(rf"\| `SeriesNumber` \|.*`{number}`", STATEMENT.text)
 
 
 def test_names_of_the_equipment_and_the_version() -> None:

@@ -8,10 +8,8 @@ everything notes what the node proposes. What is built rather than negotiated is
 from __future__ import annotations
 
 import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import (
@@ -25,11 +23,10 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from dicom_node import results, scu, worker
 from dicom_node.archive import Archive
-from dicom_node.config import ArchivePeer, Destination, load_config
-from dicom_node.finding import Known
-from dicom_node.node import Node
+from dicom_node.config import ArchivePeer, Destination
 from dicom_node.scp import PROCESSING_FAILURE, Listener
 from tests import statement as claims
+from tests.all_results import EVERY_KIND, PICTURE, node_of, rerun_work
 from tests.builders import a_destination, cr_header, write_dicom
 from tests.negotiation import (
     all_accepted,
@@ -41,15 +38,15 @@ from tests.negotiation import (
     rejection,
     store_status,
 )
-from tests.nodes import MODALITY, destination, running_node, write_config
+from tests.nodes import MODALITY, destination, running_node
 from tests.peers import Dcmtk
-from tests.samples import STUDY, a_finding, a_source
+from tests.samples import a_finding, a_source
 from tests.statement import Check, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from dicom_node.node import Node
     from tests.negotiation import Notes, Proposal
 
 STATEMENT = Statement.read()
@@ -60,7 +57,8 @@ SHIPPED: dict[str, Any] = {"inference": {"workers": 0}, "storage": {"reserve_meg
 OPTIONS: dict[str, Any] = {
     "inference": {"workers": 0},
     "callers": [{"ae_title": MODALITY}, {"ae_title": DIGITISER}],
-    "destinations": [destination("PACS", "ARCHIVE", 1)],
+    "destinations": [destination("PACS", "ARCHIVE", 1, rejection_notes=True)],
+    "results": EVERY_KIND,
     "routes": [
         {
             "name": "films",
@@ -134,22 +132,9 @@ def _damaged(path: Path) -> Path:
     return path
 
 
-@contextmanager
-def _node(folder: Path, values: dict[str, Any]) -> Iterator[Node]:
-    """Put the parts of a node together in this process."""
-    folder.mkdir()
-    node = Node.of(load_config(write_config(folder, **values)))
-    try:
-        yield node
-    finally:
-        node.close()
-
-
 def _proposed(node: Node) -> Notes:
-    """Let a node build its results and send them, and return what it proposed."""
-    work = results.Work(1, "", MODALITY, STUDY, {}, Known())
-    picture = np.linspace(0, 1, 40 * 30, dtype=np.float32).reshape(40, 30)
-    outputs = results.build(node, work, a_source(), picture, a_finding())
+    """Let a node build the results of a re-run and send them, and return what it proposed."""
+    outputs = results.build(node, rerun_work(node), a_source(), PICTURE, a_finding())
     files = [node.storage.absolute(output.path) for output in outputs]
     with noting_peer() as notes:
         peer = a_destination(port=notes.port)
@@ -197,16 +182,17 @@ def _waits_as_acceptor(node: Node) -> dict[str, str]:
 def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return what the node does, by the name of the claim that says so."""
     folder = tmp_path_factory.mktemp("conformance")
-    for name in ("shipped", "options"):
+    for name in ("shipped", "options", "sends", "sends all"):
         (folder / name).mkdir()
     with running_node(folder / "shipped", Dcmtk(folder), **SHIPPED) as node:
         shipped = _observe_shipped(node.port, folder)
     with running_node(folder / "options", Dcmtk(folder), **OPTIONS) as node:
         options = _observe_options(node.port, folder)
-    with _node(folder / "sends", SHIPPED) as sender:
+    peers = [destination("PACS", "ARCHIVE", 1)]
+    with node_of(folder / "sends", {**SHIPPED, "destinations": peers}) as sender:
         notes = _proposed(sender)
         waits = {**_waits_as_acceptor(sender), **_waits_as_requestor()}
-    with _node(folder / "sends all", OPTIONS) as sender:
+    with node_of(folder / "sends all", OPTIONS) as sender:
         all_notes = _proposed(sender)
     proposed = all_notes.proposals
     assert (notes.roles, all_notes.announced) == (set(), notes.announced)
@@ -261,9 +247,8 @@ def _accepted(*, options: bool) -> Check:
 
 
 def _proposed_check(*, options: bool) -> Check:
-    return Check(
-        lambda text: claims.proposed_contexts(text, options=options), ((SCU_CONTEXTS, "UID"),)
-    )
+    tables = ((SCU_CONTEXTS, "UID"),) if options else ()
+    return Check(lambda text: claims.proposed_contexts(text, options=options), tables)
 
 
 CHECKS = {
@@ -299,11 +284,13 @@ def test_a_row_too_few_or_too_many_fails(name: str, observed: dict[str, Any]) ->
             "proposed as shipped",
         ),
         (
-            "; Implicit VR Little Endian | always |\n| Compre",
-            " | always |\n| Compre",
+            "; Implicit VR Little Endian | always |\n| Comprehensive 3D",
+            " | always |\n| Comprehensive 3D",
             "proposed as shipped",
         ),
         ("with `routes[].accept_secondary_capture`", "always", "accepted as shipped"),
+        ("with `results.parametric_map`", "always", "proposed as shipped"),
+        ("with `destinations[].rejection_notes`, of a re-run", "always", "proposed as shipped"),
         (
             "| Computed Radiography Image Storage | 1.2.840.10008.5.1.4.1.1.1 | Storage |",
             f"| CT Image Storage | {CTImageStorage} | Storage |",
