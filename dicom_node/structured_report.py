@@ -53,6 +53,7 @@ from pydicom.uid import Comprehensive3DSRStorage, ComprehensiveSRStorage, Explic
 
 from dicom_node import vocabulary as v
 from dicom_node.derivation import as_dataset
+from dicom_node.hand_box import HandBox
 from dicom_node.identity import stamp, tracking_uid
 from dicom_node.observer import device_observer
 from dicom_node.report_text import (
@@ -74,7 +75,6 @@ if TYPE_CHECKING:
 
     from dicom_node.finding import Finding, Refusal
     from dicom_node.growth import Growth, Velocity
-    from dicom_node.hand_box import HandBox
     from dicom_node.identity import ReferencedInstance, ResultIdentity
     from dicom_node.words import Words
     from models.estimate import Estimate
@@ -313,25 +313,19 @@ def _measurement_group(
     holds every group of a report with a region to TID 1410.
     """
     source, *heatmaps = images
-    common: dict[str, Any] = {
-        "tracking_identifier": TrackingIdentifier(
+    group = _group(
+        source,
+        hand_box,
+        tracking_identifier=TrackingIdentifier(
             uid=tracking_uid(source.StudyInstanceUID, finding.laterality),
             # English whatever the report's language: the name of the same thing in the next report.
             identifier=title(finding),
         ),
-        "finding_sites": [_hand(finding)],
-        "algorithm_id": _algorithm(finding, identity),
-        "measurements": _measurements(finding),
-        "qualitative_evaluations": _evaluations(finding),
-    }
-    group: MeasurementGroup
-    if hand_box is None:
-        image = SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)
-        group = MeasurementsAndQualitativeEvaluations(source_images=[image], **common)
-    else:
-        group = PlanarROIMeasurementsAndQualitativeEvaluations(
-            referenced_region=_region(source, hand_box), **common
-        )
+        finding_sites=[_hand(finding)],
+        algorithm_id=_algorithm(finding, identity),
+        measurements=_measurements(finding),
+        qualitative_evaluations=_evaluations(finding),
+    )
     group[0].ContentSequence.extend(
         ImageContentItem(
             v.VISUAL_EXPLANATION,
@@ -342,6 +336,15 @@ def _measurement_group(
         for heatmap in heatmaps
     )
     return group
+
+
+def _group(source: Dataset, box: HandBox | None, **content: Any) -> MeasurementGroup:  # noqa: ANN401
+    """Return a group with its place in the image, or with the image alone."""
+    if box is None:
+        image = SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)
+        return MeasurementsAndQualitativeEvaluations(source_images=[image], **content)
+    region = _region(source, box)
+    return PlanarROIMeasurementsAndQualitativeEvaluations(referenced_region=region, **content)
 
 
 def _region(source: Dataset, hand_box: HandBox) -> ImageRegion:
@@ -356,11 +359,16 @@ def _hand(finding: Finding) -> FindingSite:
     return FindingSite(v.HAND, laterality=None if side is None else v.LATERALITY[side])
 
 
-def _refusal_group(
-    source: Dataset, refusal: Refusal, identity: ResultIdentity
-) -> MeasurementsAndQualitativeEvaluations:
-    """Return the group of a radiograph without an answer: no site, for it may be no hand."""
-    return MeasurementsAndQualitativeEvaluations(
+def _refusal_group(source: Dataset, refusal: Refusal, identity: ResultIdentity) -> MeasurementGroup:
+    """Return the group of a radiograph without an answer: no site, for it may be no hand.
+
+    Its place in the image is the whole frame, for viewers that want one.
+    """
+    rows, columns = source.get("Rows"), source.get("Columns")
+    frame = HandBox(0.0, 0.0, float(columns), float(rows)) if rows and columns else None
+    return _group(
+        source,
+        frame,
         tracking_identifier=TrackingIdentifier(
             uid=tracking_uid(source.StudyInstanceUID, refusal.laterality),
             identifier=ENGLISH("title", side=ENGLISH(SIDES[refusal.laterality])),
@@ -371,7 +379,6 @@ def _refusal_group(
             parameters=[f"weights: {identity.weights_version}"],
         ),
         qualitative_evaluations=[QualitativeEvaluation(v.QUALITY, v.QUALITY_UNUSABLE)],
-        source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
     )
 
 
