@@ -261,7 +261,7 @@ def _keep_options(
         maker.keep("pr", state, names_old=False)
     if settings.encapsulated_pdf:
         page = maker.made["sc"].pixel_array
-        named = settings.patient_name
+        named = maker.made["sc"].BurnedInAnnotation == "YES"
         maker.keep("pdf", partial(build_encapsulated_pdf, source, page, finding, is_named=named))
     if settings.parametric_map:
         maker.keep("pm", partial(build_parametric_map, source, finding))

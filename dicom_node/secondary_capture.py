@@ -82,7 +82,7 @@ def build_secondary_capture(  # noqa: PLR0913 - one object, from all that it is 
     """
     patient = patient_label(complete_header(source)) if is_named else None
     page = draw_page(picture, finding, words, patient)
-    return _capture(page, source, finding, identity, predecessors, is_named=is_named)
+    return _capture(page, source, finding, identity, predecessors, is_named=patient is not None)
 
 
 def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is made of
@@ -98,7 +98,7 @@ def build_refusal_capture(  # noqa: PLR0913 - one object, from all that it is ma
     """Return the page that there is no bone age, and why; see `build_secondary_capture`."""
     patient = patient_label(complete_header(source)) if is_named else None
     page = draw_refusal(picture, words.reason(refusal.reason), words, patient)
-    return _capture(page, source, refusal, identity, predecessors, is_named=is_named)
+    return _capture(page, source, refusal, identity, predecessors, is_named=patient is not None)
 
 
 def _capture(  # noqa: PLR0913 - one object, from all that it is made of
