@@ -20,6 +20,10 @@ from dicom_node.states import JOB_MOVES, JobState, check_job_move
 NODE = "node"
 """The actor of moves that no person asked for."""
 
+LONGEST_PATIENT_ID = 64
+"""Characters that VR LO allows (PS3.5 6.2). A longer one is no identifier, so it has no history;
+PostgreSQL could not index it."""
+
 LARGEST_ID = 2**31 - 1
 """PostgreSQL's INTEGER; a larger number names no job, and the database would refuse it."""
 
@@ -95,10 +99,11 @@ def receive(session: Session, instance: NewInstance) -> int | None:
             return None
         why = "an earlier revision was sent again"
         return _insert(session, again, rerun_of=predecessor, actor=NODE, reason=why)
+    patient_id = instance.header.get("PatientID", "")
     row = InstanceRow(
         **asdict(instance),
         revision=max((row.revision for row in known), default=0) + 1,
-        patient_id=instance.header.get("PatientID", ""),
+        patient_id=patient_id if len(patient_id) <= LONGEST_PATIENT_ID else "",
         issuer_of_patient_id=instance.header.get("IssuerOfPatientID", ""),
         received_at=now(),
     )
