@@ -46,13 +46,16 @@ class Study:
     last_received_at : datetime
         When the last of them came.
     received : list
-        Job and instance of those that wait to be admitted.
+        Job and instance of those that wait for a choice; what a person asked for does not.
+    replaced : dict
+        Of each job that waits though its radiograph came again, corrected: why it is not used.
     assessed : list
-        Job and instance of those that have an answer, or will.
+        Job and instance of those that have an answer, or will; a refusal is none.
     """
 
     last_received_at: datetime
     received: list[tuple[int, InstanceRow]]
+    replaced: dict[int, str]
     assessed: list[tuple[int, InstanceRow]]
 
 
@@ -338,16 +341,30 @@ def was_asked_for(session: Session, job_id: int) -> bool:
 def study(session: Session, study_instance_uid: str) -> Study:
     """Return the radiographs of a study and how far each is."""
     query = (
-        select(JobRow.id, JobRow.state, InstanceRow)
+        select(JobRow, InstanceRow)
         .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
         .where(InstanceRow.study_instance_uid == study_instance_uid)
         .order_by(JobRow.id)
     )
     rows = session.execute(query).all()
+    received, replaced = [], {}
+    for job, instance in rows:
+        if job.state != JobState.RECEIVED or was_asked_for(session, job.id):
+            continue
+        newest = last_job_of_sop_instance(session, instance.sop_instance_uid)
+        if newest == job.id:
+            received.append((job.id, instance))
+        else:
+            replaced[job.id] = f"not used, because job {newest} is of the corrected radiograph"
     return Study(
-        last_received_at=max(instance.received_at for _, _, instance in rows),
-        received=[(id_, instance) for id_, state, instance in rows if state == JobState.RECEIVED],
-        assessed=[(id_, instance) for id_, state, instance in rows if state in ANSWERING],
+        last_received_at=max(instance.received_at for _, instance in rows),
+        received=received,
+        replaced=replaced,
+        assessed=[
+            (job.id, instance)
+            for job, instance in rows
+            if job.state in ANSWERING and job.outcome != "refused"
+        ],
     )
 
 
