@@ -142,13 +142,24 @@ def load_work(session: Session, job_id: int) -> Work:
 
 
 def _before(session: Session, job: JobRow) -> tuple[JobRow, Sequence[OutputRow]]:
-    """Walk back over the jobs that this one re-runs, to the nearest with results."""
-    while job.rerun_of is not None:
-        job = session.get_one(JobRow, job.rerun_of)
-        outputs = session.scalars(select(OutputRow).where(OutputRow.job_id == job.id)).all()
-        if outputs:
-            return job, outputs
-    return job, ()
+    """Return the last job before this one that has results of the same radiograph, and these.
+
+    That is not always the one that it re-runs: of two re-runs of one job the second replaces the
+    first, else both would be valid.
+    """
+    instance = session.get_one(InstanceRow, job.instance_id)
+    query = (
+        select(JobRow)
+        .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
+        .join(OutputRow, OutputRow.job_id == JobRow.id)
+        .where(InstanceRow.sop_instance_uid == instance.sop_instance_uid, JobRow.id < job.id)
+        .order_by(JobRow.id.desc())
+        .limit(1)
+    )
+    before = session.scalars(query).first()
+    if before is None:
+        return job, ()
+    return before, session.scalars(select(OutputRow).where(OutputRow.job_id == before.id)).all()
 
 
 def _replaced(job: JobRow) -> Replaced:
