@@ -4,7 +4,8 @@ The rule, first difference decides:
 
 1. for presentation before for processing (the same exposure is often sent as both);
 2. postero-anterior before antero-posterior, before a view that is not said, before any other;
-3. taken later before taken earlier: a repeat is made because the first was not good;
+3. taken later before taken earlier: a repeat is made because the first was not good; one without
+   a date comes last;
 4. received later before received earlier.
 
 The header alone decides; no pixel is read here.
@@ -112,7 +113,7 @@ def choose(
 
 def _rank(candidate: Candidate) -> tuple[bool, int, list[int], int]:
     """Return the key that sorts the best candidate first."""
-    later_first = [-ord(character) for character in candidate.taken_at]
+    later_first = [*(-ord(character) for character in candidate.taken_at), 0]
     return candidate.for_processing, candidate.view, later_first, -candidate.job_id
 
 

@@ -209,25 +209,26 @@ def _grown(mask: Mask, cells: int) -> Mask:
 def _threshold(levels: Field) -> float:
     """Return the level that parts two classes best; 1 where there are no levels."""
     counts, edges = np.histogram(levels, LEVELS, (0, 1))
-    between = [_spread(counts, (0, cut, LEVELS)) for cut in range(1, LEVELS)]
-    return float(edges[1 + int(np.argmax(between))]) if levels.size else 1.0
+    cuts = np.arange(1, LEVELS)
+    return float(edges[cuts[_spread(counts, cuts).argmax()]]) if levels.size else 1.0
 
 
 def _thresholds(levels: Field) -> tuple[float, float]:
     """Return the two levels that part three classes best."""
     counts, edges = np.histogram(levels, LEVELS, (0, 1))
-    cuts = [(low, high) for high in range(2, LEVELS) for low in range(1, high)]
-    low, high = max(cuts, key=lambda pair: _spread(counts, (0, *pair, LEVELS)))
-    return float(edges[low]), float(edges[high])
+    high, low = (1 + index for index in np.tril_indices(LEVELS - 1, -1))
+    best = _spread(counts, low, high).argmax()
+    return float(edges[low[best]]), float(edges[high[best]])
 
 
-def _spread(counts: npt.NDArray[Any], cuts: tuple[int, ...]) -> float:
-    """Return the variance between classes, up to a constant (Otsu, 1979)."""
-    total = 0.0
-    for first, end in pairwise(cuts):
-        size = counts[first:end].sum()
-        if size:
-            total += float((counts[first:end] * np.arange(first, end)).sum() ** 2 / size)
+def _spread(counts: npt.NDArray[Any], *cuts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the variance between classes (Otsu, 1979), up to a constant, for each set of cuts."""
+    sizes = np.concatenate(([0], counts.cumsum()))
+    sums = np.concatenate(([0], (counts * np.arange(LEVELS)).cumsum()))
+    total = np.zeros(cuts[0].shape)
+    for first, end in pairwise((0, *cuts, LEVELS)):
+        size = sizes[end] - sizes[first]
+        total += (sums[end] - sums[first]) ** 2 / np.maximum(size, 1)
     return total
 
 
@@ -247,6 +248,8 @@ def _pieces(mask: Mask) -> npt.NDArray[np.intp]:
         around = np.pad(pieces, 1)
         sides = (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
         spread = np.where(mask, np.maximum.reduce([pieces, *sides]), 0)
+        # A number names the cell it began in, which may have found a higher one by now.
+        spread = np.where(mask, spread.ravel()[spread - 1], 0)
         if np.array_equal(spread, pieces):
             return pieces
         pieces = spread

@@ -6,7 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import aliased
 
 from dicom_node.db import EarlierResultRow, InstanceRow, JobRow, now
 from dicom_node.finding import EarlierResult
@@ -35,7 +36,18 @@ def earlier_results(session: Session, instance: InstanceRow) -> tuple[EarlierRes
 
 
 def _own(session: Session, instance: InstanceRow) -> list[EarlierResult]:
-    """Return what this node's jobs answered."""
+    """Return what this node's jobs answered; a correction may have given one to another patient."""
+    corrected, its_job = aliased(InstanceRow), aliased(JobRow)
+    has_correction = (
+        select(its_job.id)
+        .join(corrected, corrected.id == its_job.instance_id)
+        .where(
+            corrected.sop_instance_uid == InstanceRow.sop_instance_uid,
+            corrected.id != InstanceRow.id,
+            its_job.id > JobRow.id,
+        )
+        .exists()
+    )
     query = (
         select(InstanceRow.sop_instance_uid, JobRow.finding)
         .join(JobRow, JobRow.instance_id == InstanceRow.id)
@@ -44,6 +56,7 @@ def _own(session: Session, instance: InstanceRow) -> list[EarlierResult]:
             InstanceRow.issuer_of_patient_id == instance.issuer_of_patient_id,
             InstanceRow.study_instance_uid != instance.study_instance_uid,
             JobRow.bone_age_months.is_not(None),
+            ~has_correction,
         )
         .order_by(JobRow.id.desc())
         .limit(MOST)
@@ -131,7 +144,7 @@ def keep(session: Session, reports: Iterable[EarlierReport]) -> None:
         try:
             with session.begin_nested():
                 session.add(_row(report))
-        except IntegrityError:
+        except (IntegrityError, DataError):  # a UID of any length, for one
             continue
 
 

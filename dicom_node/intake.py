@@ -76,28 +76,38 @@ def _settle_examination(node: Node, job_id: int, study_instance_uid: str) -> Job
         study = jobs.study(session, study_instance_uid)
         is_quiet = study.last_received_at + quiet <= now()
     if is_quiet:
-        candidates = []
-        for waiting, instance in study.received:
-            reason, header = _verdict_on(node, instance)
-            if reason is None:
-                candidates.append(Candidate.of(waiting, header))
-        choice = choose(candidates, _answered(node, study, candidates))
-        for unused, reason in choice.not_used.items():
-            settle(node, unused, reason)
-        for used in choice.used:
-            settle(node, used, None)
+        _choose_of(node, study)
     with node.database.read() as session:
         return jobs.get(session, job_id).state
 
 
-def _answered(
-    node: Node, study: jobs.Study, candidates: list[Candidate]
-) -> dict[Laterality | None, int]:
+def _choose_of(node: Node, study: jobs.Study) -> None:
+    """Queue the best received radiograph of each side, and reject the others.
+
+    What another process queued in between ends it: with the next sweep that one answers.
+    """
+    candidates, uids = [], {}
+    for waiting, instance in study.received:
+        reason, header = _verdict_on(node, instance)
+        if reason is None:
+            candidates.append(Candidate.of(waiting, header))
+            uids[waiting] = instance.sop_instance_uid
+    # A correction of what has an answer replaces that answer, whatever else there is.
+    assessed = {instance.sop_instance_uid for _, instance in study.assessed}
+    corrections = [one for one in candidates if uids[one.job_id] in assessed]
+    answered = _answered(node, study, {*uids.values()}) if candidates else {}
+    answered |= {one.side: one.job_id for one in corrections}
+    choice = choose([one for one in candidates if one not in corrections], answered)
+    for unused, reason in {**study.replaced, **choice.not_used}.items():
+        if settle(node, unused, reason) in jobs.ANSWERING:
+            return
+    for used in (*(one.job_id for one in corrections), *choice.used):
+        settle(node, used, None)
+
+
+def _answered(node: Node, study: jobs.Study, own: set[str]) -> dict[Laterality | None, int]:
     """Return which sides of a study have their answer, or will, from another radiograph."""
-    own = {instance.sop_instance_uid for _, instance in study.received}
     sides: dict[Laterality | None, int] = {}
-    if not candidates:
-        return sides
     for job_id, instance in study.assessed:
         if instance.sop_instance_uid not in own:
             _, header = _verdict_on(node, instance)

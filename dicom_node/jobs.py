@@ -20,6 +20,10 @@ from dicom_node.states import JOB_MOVES, JobState, check_job_move
 NODE = "node"
 """The actor of moves that no person asked for."""
 
+LONGEST_PATIENT_ID = 64
+"""Characters that VR LO allows (PS3.5 6.2). A longer one is no identifier, so it has no history;
+PostgreSQL could not index it."""
+
 LARGEST_ID = 2**31 - 1
 """PostgreSQL's INTEGER; a larger number names no job, and the database would refuse it."""
 
@@ -42,13 +46,16 @@ class Study:
     last_received_at : datetime
         When the last of them came.
     received : list
-        Job and instance of those that wait to be admitted.
+        Job and instance of those that wait for a choice; what a person asked for does not.
+    replaced : dict
+        Of each job that waits though its radiograph came again, corrected: why it is not used.
     assessed : list
-        Job and instance of those that have an answer, or will.
+        Job and instance of those that have an answer, or will; a refusal is none.
     """
 
     last_received_at: datetime
     received: list[tuple[int, InstanceRow]]
+    replaced: dict[int, str]
     assessed: list[tuple[int, InstanceRow]]
 
 
@@ -95,10 +102,11 @@ def receive(session: Session, instance: NewInstance) -> int | None:
             return None
         why = "an earlier revision was sent again"
         return _insert(session, again, rerun_of=predecessor, actor=NODE, reason=why)
+    patient_id = instance.header.get("PatientID", "")
     row = InstanceRow(
         **asdict(instance),
         revision=max((row.revision for row in known), default=0) + 1,
-        patient_id=instance.header.get("PatientID", ""),
+        patient_id=patient_id if len(patient_id) <= LONGEST_PATIENT_ID else "",
         issuer_of_patient_id=instance.header.get("IssuerOfPatientID", ""),
         received_at=now(),
     )
@@ -333,16 +341,30 @@ def was_asked_for(session: Session, job_id: int) -> bool:
 def study(session: Session, study_instance_uid: str) -> Study:
     """Return the radiographs of a study and how far each is."""
     query = (
-        select(JobRow.id, JobRow.state, InstanceRow)
+        select(JobRow, InstanceRow)
         .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
         .where(InstanceRow.study_instance_uid == study_instance_uid)
         .order_by(JobRow.id)
     )
     rows = session.execute(query).all()
+    received, replaced = [], {}
+    for job, instance in rows:
+        if job.state != JobState.RECEIVED or was_asked_for(session, job.id):
+            continue
+        newest = last_job_of_sop_instance(session, instance.sop_instance_uid)
+        if newest == job.id:
+            received.append((job.id, instance))
+        else:
+            replaced[job.id] = f"not used, because job {newest} is of the corrected radiograph"
     return Study(
-        last_received_at=max(instance.received_at for _, _, instance in rows),
-        received=[(id_, instance) for id_, state, instance in rows if state == JobState.RECEIVED],
-        assessed=[(id_, instance) for id_, state, instance in rows if state in ANSWERING],
+        last_received_at=max(instance.received_at for _, instance in rows),
+        received=received,
+        replaced=replaced,
+        assessed=[
+            (job.id, instance)
+            for job, instance in rows
+            if job.state in ANSWERING and job.outcome != "refused"
+        ],
     )
 
 

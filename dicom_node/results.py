@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from pydicom.uid import ComprehensiveSRStorage
 from sqlalchemy import func, select
 
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from sqlalchemy.orm import Session
 
+    from dicom_node.config import ResultsSection
     from dicom_node.finding import Finding
     from dicom_node.node import Node
     from dicom_node.words import Words
+
+log = structlog.get_logger()
 
 SERIES_NUMBERS = {
     "sc": 9101,
@@ -138,13 +142,24 @@ def load_work(session: Session, job_id: int) -> Work:
 
 
 def _before(session: Session, job: JobRow) -> tuple[JobRow, Sequence[OutputRow]]:
-    """Walk back over the jobs that this one re-runs, to the nearest with results."""
-    while job.rerun_of is not None:
-        job = session.get_one(JobRow, job.rerun_of)
-        outputs = session.scalars(select(OutputRow).where(OutputRow.job_id == job.id)).all()
-        if outputs:
-            return job, outputs
-    return job, ()
+    """Return the last job before this one that has results of the same radiograph, and these.
+
+    That is not always the one that it re-runs: of two re-runs of one job the second replaces the
+    first, else both would be valid.
+    """
+    instance = session.get_one(InstanceRow, job.instance_id)
+    query = (
+        select(JobRow)
+        .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
+        .join(OutputRow, OutputRow.job_id == JobRow.id)
+        .where(InstanceRow.sop_instance_uid == instance.sop_instance_uid, JobRow.id < job.id)
+        .order_by(JobRow.id.desc())
+        .limit(1)
+    )
+    before = session.scalars(query).first()
+    if before is None:
+        return job, ()
+    return before, session.scalars(select(OutputRow).where(OutputRow.job_id == before.id)).all()
 
 
 def _replaced(job: JobRow) -> Replaced:
@@ -221,8 +236,9 @@ def build(
     """Build what goes back to the PACS, keep it, and return the rows.
 
     The SC first, then what refers to the radiograph as it does, and the SR that refers to the SC.
-    The SR is also made as a Comprehensive SR, for destinations that refuse the other. The rows
-    are not yet in the database; files whose rows never come are harmless.
+    The SR is also made as a Comprehensive SR, for destinations that refuse the other. An object
+    beside SC and SR that cannot be built is left out, which the log says. The rows are not yet in
+    the database; files whose rows never come are harmless.
     """
     maker = _Maker(node, work, found)
     settings, words = node.config.results, words_of(node.config.results.language)
@@ -235,8 +251,9 @@ def build(
     else:
         capture = partial(build_secondary_capture, source, picture, found)
         maker.keep("sc", partial(capture, words=words, is_named=named))
-        _keep_options(maker, source, picture, found)
-        box = _hand_box(picture, found) if settings.hand_box else None
+        box = _hand_box(work, settings, picture, found)
+        _keep_options(maker, source, found, box)
+        box = box if settings.hand_box else None
         report = partial(build_structured_report, source, found, hand_box=box)
     report = partial(report, heatmap=maker.made["sc"], words=words)
     maker.keep("sr", report)
@@ -244,32 +261,39 @@ def build(
     if work.rejected and any(peer.rejection_notes for peer in node.config.destinations):
         title = REJECTION_TITLES[settings.rejection_title]
         note = partial(build_rejection_note, source, work.rejected, written_at=found.started_at)
-        maker.keep("kos", partial(note, title=title), names_old=False)
+        maker.try_to_keep("kos", partial(note, title=title), names_old=False)
     return maker.rows
 
 
-def _keep_options(
-    maker: _Maker, source: Dataset, picture: npt.NDArray[np.float32], finding: Finding
-) -> None:
+def _keep_options(maker: _Maker, source: Dataset, finding: Finding, box: HandBox | None) -> None:
     """Build and keep the objects that the configuration may ask for beside SC and SR."""
     settings = maker.node.config.results
     is_gray = header_number(source, "SamplesPerPixel") in {None, 1}
-    if settings.presentation_state and is_gray:
+    if settings.presentation_state and is_gray and box is not None:
         words = words_of(settings.language)
-        box = _hand_box(picture, finding)
         state = partial(build_presentation_state, source, finding, hand_box=box, words=words)
-        maker.keep("pr", state, names_old=False)
+        maker.try_to_keep("pr", state, names_old=False)
     if settings.encapsulated_pdf:
         page = maker.made["sc"].pixel_array
         named = maker.made["sc"].BurnedInAnnotation == "YES"
-        maker.keep("pdf", partial(build_encapsulated_pdf, source, page, finding, is_named=named))
+        document = partial(build_encapsulated_pdf, source, page, finding, is_named=named)
+        maker.try_to_keep("pdf", document)
     if settings.parametric_map:
-        maker.keep("pm", partial(build_parametric_map, source, finding))
+        maker.try_to_keep("pm", partial(build_parametric_map, source, finding))
 
 
-def _hand_box(picture: npt.NDArray[np.float32], finding: Finding) -> HandBox:
-    """Return the box round the hand; it looks for bright bone."""
-    return find_hand_box(1 - picture if finding.estimate.inverted else picture)
+def _hand_box(
+    work: Work, settings: ResultsSection, picture: npt.NDArray[np.float32], finding: Finding
+) -> HandBox | None:
+    """Return the box round the hand where it is wanted; None where it cannot be found."""
+    if not (settings.hand_box or settings.presentation_state):
+        return None
+    try:
+        # It looks for bright bone.
+        return find_hand_box(1 - picture if finding.estimate.inverted else picture)
+    except Exception:  # the edge: a box is never worth a lost answer
+        log.exception("no hand box", job=work.job_id)
+        return None
 
 
 class _Maker:
@@ -300,6 +324,17 @@ class _Maker:
                 sha256=sha256,
             )
         )
+
+    def try_to_keep(
+        self, kind: str, build: Callable[..., Dataset], *, names_old: bool = True
+    ) -> None:
+        """Build an object and keep it, as `keep`; leave it out where it cannot be built."""
+        try:
+            self.keep(kind, build, names_old=names_old)
+        except OSError:  # the disk's fault, not the object's
+            raise
+        except Exception:  # the edge: what is optional is never worth a lost answer
+            log.exception("left out, because it cannot be built", job=self._work.job_id, kind=kind)
 
 
 def _references(work: Work, kind: str) -> list[ReferencedInstance]:

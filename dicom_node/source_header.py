@@ -53,6 +53,11 @@ AGE: Final = re.compile(r"(\d{1,3}) *([DWMY])")
 
 FIRST_BIRTH: Final = date(1901, 1, 1)
 """An earlier birth date is a placeholder, such as 18991230 or 19000101."""
+LAST_YEAR: Final = 9998
+"""A later date is a placeholder too; no calendar goes on behind it."""
+
+MOST_YEARS: Final = 150
+"""Nobody is older: one of the dates is wrong."""
 
 OFFSET: Final = re.compile(r"(?!-0000)[+-](\d\d)([0-5]\d)")
 OFFSET_RANGE: Final = (timedelta(hours=-12), timedelta(hours=14))
@@ -211,20 +216,21 @@ def chronological_age_months(header: Dataset, birth_date: str | None = None) -> 
 
     From PatientBirthDate, or another date of birth where one is given, and the best date that is
     not before it; else from PatientAge, which is truncated to its unit, a year for most children.
-    A birth after the acquisition is no age, nor is one before 1901. No date is held against the
-    clock of this machine: it may be the wrong one.
+    A birth after the acquisition is no age, nor is one before 1901, nor are more than 150 years. No
+    date is held against the clock of this machine: it may be the wrong one.
     """
     born, seen = _birth(header, birth_date), acquisition_date(header, birth_date)
-    if born and seen and born <= seen:
+    if born and seen and born <= seen and seen.year - born.year <= MOST_YEARS:
         return _months_between(born, seen)
     age = AGE.fullmatch(_text(header, "PatientAge").upper())
-    return int(age[1]) * MONTHS_IN[age[2]] if age else None
+    months = int(age[1]) * MONTHS_IN[age[2]] if age else None
+    return months if months is None or months <= 12 * MOST_YEARS else None
 
 
 def acquisition_date(header: Dataset, birth_date: str | None = None) -> date | None:
     """Return the day of the acquisition: the best date that is not before the birth."""
     born = _birth(header, birth_date)
-    days = [day for day in map(_day, _texts(header, AGE_DATES)) if day]
+    days = [d for d in map(_day, _texts(header, AGE_DATES)) if d and d.year <= LAST_YEAR]
     return next((day for day in days if born is None or born <= day), days[0] if days else None)
 
 

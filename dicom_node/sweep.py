@@ -62,8 +62,8 @@ def _admitted(node: Node, job_id: int) -> bool:
     """Admit one received job; one that cannot be must not keep the rest from being repaired."""
     try:
         intake.admit(node, job_id)
-    except (SQLAlchemyError, OSError) as error:
-        log.warning("not admitted", job=job_id, error=type(error).__name__)
+    except Exception:  # the edge: it stays received, and is tried again
+        log.exception("not admitted", job=job_id)
         return False
     return True
 

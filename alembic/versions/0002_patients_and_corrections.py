@@ -29,9 +29,11 @@ def upgrade() -> None:
         sa.column("issuer_of_patient_id", sa.String),
     )
     header = instance.c.header
+    patient_id = sa.func.coalesce(header["PatientID"].as_string(), "")
     op.execute(
         instance.update().values(
-            patient_id=sa.func.coalesce(header["PatientID"].as_string(), ""),
+            # No longer than VR LO allows: PostgreSQL cannot index a value of any length.
+            patient_id=sa.case((sa.func.length(patient_id) <= 64, patient_id), else_=""),  # noqa: PLR2004
             issuer_of_patient_id=sa.func.coalesce(header["IssuerOfPatientID"].as_string(), ""),
         )
     )
@@ -42,10 +44,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Move back to the revision before."""
-    with op.batch_alter_table("job", schema=None) as batch_op:
-        batch_op.drop_column("corrections")
-    with op.batch_alter_table("instance", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_instance_patient_id"))
-        batch_op.drop_column("issuer_of_patient_id")
-        batch_op.drop_column("patient_id")
+    """Move back to the revision before.
+
+    Not in a batch: on SQLite that makes the table anew, which other rows point to.
+    """
+    op.drop_column("job", "corrections")
+    op.drop_index(op.f("ix_instance_patient_id"), table_name="instance")
+    op.drop_column("instance", "issuer_of_patient_id")
+    op.drop_column("instance", "patient_id")

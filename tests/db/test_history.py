@@ -93,6 +93,21 @@ def test_of_a_radiograph_that_was_run_again_the_newest_answer_counts(database: D
     assert [result.bone_age_months for result in found] == [104.0]
 
 
+def test_a_result_that_a_correction_gave_to_another_patient_is_theirs(database: Database) -> None:
+    wrong = new_instance(PATIENT)
+    right = replace(wrong, sha256="d" * 64, path="corrected", header={"PatientID": "TEST-2"})
+    with database.write() as session:
+        assessed(session, "2023-05-01", 100.0, add_job(session, JobState.REPORTED, wrong))
+        assert len(load(session).known.earlier) == 1
+        again = jobs.receive(session, right)
+        assert again is not None
+        assert load(session).known.earlier == ()
+        assessed(session, "2023-05-01", 101.0, advance(session, again, JobState.REPORTED))
+        theirs = load(session, PatientID="TEST-2", IssuerOfPatientID="").known.earlier
+        assert load(session).known.earlier == ()
+    assert [result.bone_age_months for result in theirs] == [101.0]
+
+
 def test_a_result_without_a_day_is_left_out(database: Database) -> None:
     with database.write() as session:
         assessed(session, None, 100.0)

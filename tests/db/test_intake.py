@@ -15,7 +15,7 @@ from dicom_node.config import Config, ExaminationSection, Route
 from dicom_node.db import InstanceRow, JobRow, now
 from dicom_node.lease import Lease
 from dicom_node.states import JobState
-from tests.builders import OWNER, add_job, cr_header, kept_instance, new_instance
+from tests.builders import OWNER, add_job, advance, cr_header, kept_instance, new_instance
 from tests.peers import wait_until
 
 if TYPE_CHECKING:
@@ -240,6 +240,77 @@ def test_a_corrected_resend_replaces_its_own_answer(patient_node: Node, tmp_path
     second = receive(patient_node, tmp_path, header)
     let_pass(patient_node, 61)
     assert intake.admit(patient_node, second[0]) == JobState.QUEUED
+
+
+def test_of_a_radiograph_that_came_twice_the_correction_is_used(
+    patient_node: Node, tmp_path: Path
+) -> None:
+    """Also where the rule would choose what it corrects."""
+    header = cr_header(ViewPosition="PA")
+    ids = receive(patient_node, tmp_path, header)
+    header.ViewPosition = "AP"
+    ids += receive(patient_node, tmp_path, header)
+    let_pass(patient_node, 61)
+    intake.admit(patient_node, ids[0])
+    assert states(patient_node, ids) == [JobState.REJECTED, JobState.QUEUED]
+    reason = row_of(patient_node, ids[0]).reason
+    assert reason == f"not used, because job {ids[1]} is of the corrected radiograph"
+
+
+def test_a_corrected_resend_replaces_its_own_answer_beside_a_better_radiograph(
+    patient_node: Node, tmp_path: Path
+) -> None:
+    """Else the old answer stays, wrong, and the side has a second one."""
+    header = cr_header(ViewPosition="AP")
+    ids = receive(patient_node, tmp_path, header)
+    let_pass(patient_node, 61)
+    intake.admit(patient_node, ids[0])
+    header.PatientSex = "M"
+    other = cr_header(ViewPosition="PA", StudyInstanceUID=header.StudyInstanceUID)
+    ids += receive(patient_node, tmp_path, header, other)
+    let_pass(patient_node, 61)
+    intake.admit(patient_node, ids[2])
+    assert states(patient_node, ids[1:]) == [JobState.QUEUED, JobState.REJECTED]
+
+
+def test_what_a_person_asked_for_is_not_chosen_among(patient_node: Node, tmp_path: Path) -> None:
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    ids = receive(patient_node, tmp_path, cr_header(**study), cr_header(**study))
+    let_pass(patient_node, 61)
+    intake.admit(patient_node, ids[0])
+    with patient_node.database.write() as session:
+        ids.append(jobs.rerun(session, ids[0], "admin"))
+    ids += receive(patient_node, tmp_path, cr_header(**study))
+    let_pass(patient_node, 61)
+    intake.admit(patient_node, ids[3])
+    assert states(patient_node, ids[2:]) == [JobState.RECEIVED, JobState.REJECTED]
+    assert intake.admit(patient_node, ids[2]) == JobState.QUEUED
+
+
+def test_a_refusal_is_no_answer_to_a_side(patient_node: Node, tmp_path: Path) -> None:
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    ids = receive(patient_node, tmp_path, cr_header(**study))
+    with patient_node.database.write() as session:
+        advance(session, ids[0], JobState.REPORTED)
+        jobs.get(session, ids[0]).outcome = "refused"
+    ids += receive(patient_node, tmp_path, cr_header(**study))
+    let_pass(patient_node, 61)
+    assert intake.admit(patient_node, ids[1]) == JobState.QUEUED
+
+
+def test_what_another_process_queued_in_between_is_the_answer(
+    patient_node: Node, tmp_path: Path
+) -> None:
+    study = {"StudyInstanceUID": "1.2.3.4"}
+    worse, better = cr_header(**study, ViewPosition="AP"), cr_header(**study)
+    ids = receive(patient_node, tmp_path, worse, better)
+    with patient_node.database.read() as session:
+        seen = jobs.study(session, "1.2.3.4")
+    intake.settle(patient_node, ids[0], None)  # by one that had not seen the other
+    intake._choose_of(patient_node, seen)
+    assert states(patient_node, ids) == [JobState.QUEUED, JobState.RECEIVED]
+    let_pass(patient_node, 61)
+    assert intake.admit(patient_node, ids[1]) == JobState.REJECTED
 
 
 def test_two_that_decide_at_once_decide_the_same(patient_node: Node, tmp_path: Path) -> None:

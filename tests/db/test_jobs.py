@@ -397,6 +397,17 @@ def test_a_moment_without_a_zone_is_not_stored(database: Database) -> None:
             session.flush()
 
 
+def test_a_patient_id_of_any_length_can_be_stored(database: Database) -> None:
+    """PostgreSQL cannot index it, and the modality would be refused for ever."""
+    long = "".join(chr(0x4E00 + 7919 * number % 20000) for number in range(1024))
+    with database.write() as session:
+        for patient_id, expected in ((long, ""), (long[:64], long[:64])):
+            job_id = add_job(session, instance=new_instance({"PatientID": patient_id}))
+            row = session.get_one(InstanceRow, jobs.get(session, job_id).instance_id)
+            assert row.patient_id == expected
+            assert row.header["PatientID"] == patient_id
+
+
 # --- corrections ---------------------------------------------------------------------------------
 
 

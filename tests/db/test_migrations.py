@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from dicom_node import migrations
 from dicom_node.db import Database, Table
@@ -23,6 +24,25 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 VERSION = "alembic_version"
+
+LONG_ID = "".join(chr(0x4E00 + 7919 * number % 20000) for number in range(1024))
+"""Longer than PostgreSQL can index, and without anything that compresses."""
+
+INSTANCE = """
+INSERT INTO instance (id, sop_instance_uid, sop_class_uid, study_instance_uid, series_instance_uid,
+    transfer_syntax_uid, revision, sha256, size_bytes, path, calling_ae_title, peer_address,
+    received_at, header)
+VALUES (:id, '1.2.' || CAST(:id AS TEXT), '1', '1', '1', '1', 1, 'a', 1, 'p', 'M', 'h',
+    '2026-01-01 00:00:00', :header)
+"""
+JOB = """
+INSERT INTO job (id, instance_id, state, rerun_of, created_at, updated_at, attempts)
+VALUES (:id, :id, 'reported', :before, '2026-01-01 00:00:00', '2026-01-01 00:00:00', 0)
+"""
+EVENT = """
+INSERT INTO event (id, job_id, at, to_state, actor)
+VALUES (:id, :id, '2026-01-01 00:00:00', 'received', 'node')
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -83,6 +103,32 @@ def test_down_and_up_again(empty: Config, tables: Tables) -> None:
     assert tables.names() == {VERSION}
     migrations.upgrade(empty)
     command.check(settings)
+
+
+HEADERS = ({"PatientID": "TEST-1", "IssuerOfPatientID": "WARD"}, {}, {"PatientID": LONG_ID})
+
+
+def test_rows_live_through_up_down_and_up_again(empty: Config) -> None:
+    """With rows that point to each other, as in a database that was used."""
+    settings = migrations.settings_for(empty)
+    command.upgrade(settings, "0001")
+    database = Database(empty.database_url)
+    with database.write() as session:
+        for number, header in enumerate(HEADERS, start=1):
+            session.execute(text(INSTANCE), {"id": number, "header": json.dumps(header)})
+            session.execute(text(JOB), {"id": number, "before": number - 1 or None})
+            session.execute(text(EVENT), {"id": number})
+    for _ in range(2):
+        migrations.upgrade(empty)
+        with database.read() as session:
+            patients = session.execute(
+                text("SELECT patient_id, issuer_of_patient_id FROM instance ORDER BY id")
+            ).all()
+            kept = session.execute(text("SELECT id, rerun_of FROM job ORDER BY id")).all()
+        assert [tuple(row) for row in patients] == [("TEST-1", "WARD"), ("", ""), ("", "")]
+        assert [tuple(row) for row in kept] == [(1, None), (2, 1), (3, 2)]
+        command.downgrade(settings, "0001")
+    database.dispose()
 
 
 UPGRADE = """

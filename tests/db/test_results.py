@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dicom_node import jobs, results
+from dicom_node.db import OutputRow
 from dicom_node.states import JobState
 from tests.builders import add_job, add_output, new_instance
 from tests.samples import a_finding
@@ -46,7 +47,18 @@ def test_a_rerun_stays_in_the_series_with_the_next_number(database: Database) ->
         identity = results.identity_for(_work(database, again), "sr", "BONEAGE", found())
         assert (identity.series_instance_uid, identity.instance_number) == (SERIES, expected)
         with database.write() as session:
+            jobs.get(session, again).weights_version = results.version_key(WEIGHTS)
             add_output(session, again, series_instance_uid=SERIES, instance_number=expected)
+
+
+def test_the_second_of_two_reruns_of_a_job_replaces_the_first(database: Database) -> None:
+    """Else both would be valid, and say different things."""
+    first = _reported(database, new_instance())
+    with database.write() as session:
+        second, third = (jobs.rerun(session, first, "admin") for _ in range(2))
+        output = session.get_one(OutputRow, add_output(session, second))
+    (named,) = results._references(_work(database, third), "sr")
+    assert named.sop_instance_uid == output.sop_instance_uid
 
 
 def test_other_weights_open_a_series(database: Database) -> None:

@@ -49,6 +49,8 @@ EARLY = {"AcquisitionDate": "20230601", "AcquisitionTime": "09:59:00"}
             {"AcquisitionDateTime": "20230601101400"},
             "was taken later",
         ),
+        (EARLY, {"AcquisitionDate": "", "AcquisitionTime": ""}, "was taken later"),
+        (LATE, {"AcquisitionDate": "20230601"}, "was taken later"),
         ({"StudyDate": ""}, {"StudyDate": ""}, "was received later"),
     ],
 )

@@ -75,6 +75,23 @@ def test_age_is_counted_in_calendar_months_at_the_acquisition(
     assert chronological_age_months(source) == pytest.approx(months)
 
 
+@pytest.mark.parametrize(
+    ("born", "seen", "age"),
+    [
+        ("20160101", "99991231", ""),
+        ("99991201", "99991231", ""),
+        ("20160101", "29991231", ""),
+        ("", "20260101", "999Y"),
+    ],
+)
+def test_what_nobody_can_be_is_no_age(born: str, seen: str, age: str) -> None:
+    source = with_raw("PatientBirthDate", "DA", born)
+    source.AcquisitionDate = source.ContentDate = source.SeriesDate = source.StudyDate = seen
+    source.PatientAge = age
+
+    assert chronological_age_months(source) is None
+
+
 @given(
     born=st.dates(date(1990, 1, 1), date(2026, 1, 1)),
     days=st.integers(0, 8000),
