@@ -98,6 +98,7 @@ def _templates() -> Jinja2Templates:
         delivery_tones=words.DELIVERY_TONES,
         health_tones=words.HEALTH_TONES,
         meanings=words.MEANINGS,
+        kinds=words.KINDS,
         is_stored=deliveries.is_stored,
         research_use=RESEARCH_USE,
         version=__version__,

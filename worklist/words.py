@@ -49,6 +49,17 @@ MEANINGS: Final[dict[str, str]] = {
     _J.CANCELLED: "An operator cancelled it before it began.",
 }
 
+KINDS: Final[dict[str, str]] = {
+    "sr": "Structured report",
+    "sr-2d": "Structured report (Comprehensive SR)",
+    "sc": "Secondary capture",
+    "pr": "Presentation state",
+    "pdf": "Encapsulated PDF",
+    "pm": "Parametric map",
+    "kos": "Rejection note",
+}
+"""What a job's results are called, by their kind (`dicom_node.results`)."""
+
 
 def age_words(age_months: float | None) -> str:
     """Return an age to the nearest month, as "10 years 4 months"; empty where there is none."""

@@ -21,6 +21,7 @@ from dicom_node import deliveries, jobs
 from dicom_node.config import WorklistSection
 from dicom_node.db import OutputRow
 from dicom_node.errors import ConfigError, NodeError
+from dicom_node.results import SERIES_NUMBERS
 from dicom_node.states import DeliveryState, JobState
 from tests.peers import HOST, Peer, free_port, is_listening, running
 from tests.web.conftest import Jobs, served
@@ -470,3 +471,9 @@ def test_the_page_runs_without_torch() -> None:
     command = [sys.executable, "-c", program]
     ran = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
     assert ran.stdout == "{'celery'}\n"  # the broker's; the others would be reported likewise
+
+
+def test_that_every_kind_of_result_has_a_name() -> None:
+    """A presentation state or a PDF must not be shown as a secondary capture."""
+    assert set(words.KINDS) == set(SERIES_NUMBERS)
+    assert len(set(words.KINDS.values())) == len(words.KINDS)
