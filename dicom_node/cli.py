@@ -6,6 +6,7 @@ job, 5 not allowed in this state, 6 the peer refused or is away.
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from pathlib import Path
@@ -96,7 +97,7 @@ def _node(context: typer.Context) -> Node:
 
 def _operator() -> str:
     """Return the actor that events of the command line name."""
-    return "operator (command line)"
+    return f"{getpass.getuser()} (command line)"
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -184,7 +185,8 @@ def _describe_patient(
     dataset.PatientBirthDate = ""
     dataset.PatientSex = sex or ""
     if age_months is not None:
-        born = at - timedelta(days=age_months * DAYS_IN_MONTH)
+        # Whole days, rounded up: a child of so many months has completed them.
+        born = at - timedelta(days=math.ceil(age_months * DAYS_IN_MONTH))
         dataset.PatientBirthDate = f"{born:%Y%m%d}"
         dataset.PatientAge = f"{round(age_months):03d}M"
 

@@ -103,15 +103,24 @@ def report_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
     """Return everything that stands below the headline, in reading order."""
     estimate = finding.estimate
     return [
-        *notice_lines(finding, words),
+        *_notice_lines(finding, words),
         *_bone_age_lines(estimate, words),
         *_growth_lines(finding, words),
-        *earlier_lines(finding, words),
+        *_earlier_lines(finding, words),
         *_sex_lines(estimate, words),
         ReportLine(words("method"), _method(estimate, words)),
         ReportLine(words("weights"), estimate.weights_version),
         *_calibration_lines(estimate, words),
     ]
+
+
+def comment_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
+    """Return the lines that a report says in words beside its codes and numbers.
+
+    What was done before reading, the determination, earlier results, and every flag.
+    """
+    said = {words(key) for key in ("determination", "earlier", "velocity", "replaces")}
+    return [line for line in report_lines(finding, words) if line.is_flag or line.label in said]
 
 
 def report_text(finding: Finding, words: Words = ENGLISH) -> str:
@@ -142,7 +151,7 @@ def _calibration_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
     return [ReportLine(words("calibration"), text)]
 
 
-def notice_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
+def _notice_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
     """Return what a reader must know before the numbers.
 
     What was done to the image before it was read, what a person said instead of the header, and
@@ -259,7 +268,7 @@ def _no_growth_lines(sex: str, words: Words) -> list[ReportLine]:
     ]
 
 
-def earlier_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
+def _earlier_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
     """Return the earlier results of the same patient, and the growth since one of them."""
     lines = [
         ReportLine(words("earlier"), _earlier(earlier, words))
@@ -275,7 +284,8 @@ def earlier_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
             upper=words.number(upper, ".2f"),
             date=velocity.since.isoformat(),
         )
-        lines.append(ReportLine(words("velocity"), text))
+        is_odd = upper < SLOWEST or lower > FASTEST
+        lines.append(ReportLine(words("velocity"), text, is_flag=is_odd))
     return lines
 
 
@@ -285,9 +295,13 @@ def _earlier(earlier: EarlierResult, words: Words) -> str:
     bone_age = years_and_months(earlier.bone_age_months, words)
     if earlier.chronological_age_months is None:
         return words("earlier_text_no_age", date=date, bone_age=bone_age)
-    age = years_and_months(earlier.chronological_age_months, words)
+    # An age is counted in completed months.
+    age = years_and_months(int(earlier.chronological_age_months), words)
     return words("earlier_text", date=date, bone_age=bone_age, age=age)
 
+
+SLOWEST, FASTEST = 0.0, 3.0
+"""Years of bone age a year: an interval wholly beyond one of them may be of two children."""
 
 EARLIER_SHOWN: Final = 4
 """Earlier results in words; the growth chart shows all."""

@@ -360,7 +360,7 @@ def as_values(found: Finding | Refusal, words: Words = ENGLISH) -> dict[str, Any
             "outcome": "refused",
             "bone_age_months": None,
             "weights_version": version_key(found.weights_version, found.calibration),
-            "finding": None,
+            "finding": refusal_values(found, words),
         }
     estimate = found.estimate
     return {
@@ -368,6 +368,20 @@ def as_values(found: Finding | Refusal, words: Words = ENGLISH) -> dict[str, Any
         "bone_age_months": estimate.bone_age_months,
         "weights_version": version_key(estimate.weights_version, estimate.calibration),
         "finding": finding_values(found, words),
+    }
+
+
+def refusal_values(refusal: Refusal, words: Words = ENGLISH) -> dict[str, Any]:
+    """Return a refusal as the database keeps it: its reason, and its words."""
+    refused = words("refused", reason=words.reason(refusal.reason))
+    return {
+        "refused": refusal.reason,
+        "laterality": refusal.laterality,
+        "started_at": refusal.started_at.isoformat(),
+        "weights_version": refusal.weights_version,
+        "software_version": __version__,
+        "calibration": refusal.calibration,
+        "report": f"{refused}\n{words('research_use')}\n",
     }
 
 

@@ -58,10 +58,9 @@ from dicom_node.identity import stamp, tracking_uid
 from dicom_node.observer import device_observer
 from dicom_node.report_text import (
     SIDES,
+    comment_lines,
     determination,
-    earlier_lines,
     headline,
-    notice_lines,
     sees_sex,
     title,
 )
@@ -378,7 +377,6 @@ def _refusal_group(source: Dataset, refusal: Refusal, identity: ResultIdentity) 
             version=identity.software_version,
             parameters=[f"weights: {identity.weights_version}"],
         ),
-        qualitative_evaluations=[QualitativeEvaluation(v.QUALITY, v.QUALITY_UNUSABLE)],
     )
 
 
@@ -477,14 +475,16 @@ def _summary(finding: Finding, words: Words) -> ContainerContentItem:
     """Return the determination and the comments (TID 1500, Qualitative Evaluations).
 
     The headline stands among them because viewers drop the qualifier of a number: at the end of
-    the atlas it says 'at least'. So does what was done to the image before it was read, what a
-    person corrected, what a re-run replaces, and what earlier results say.
+    the atlas it says 'at least'. So do the determination, what was done to the image before it was
+    read, what a person corrected, what a re-run replaces, what earlier results say, and every flag.
     """
-    lines = [*notice_lines(finding, words), *earlier_lines(finding, words)]
     comments = [
         *([title(finding, words)] if finding.laterality is None else []),
         headline(finding, words),
-        *(words("labelled", label=line.label, text=line.text) for line in lines),
+        *(
+            words("labelled", label=line.label, text=line.text)
+            for line in comment_lines(finding, words)
+        ),
         words("research_use"),
     ]
     return _comments(comments, _determination(finding))

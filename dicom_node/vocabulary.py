@@ -146,7 +146,6 @@ SEX_SEEN: Final = Code("SEXSEEN", SCHEME, "Sex predicted from image")
 SEX_PROBABILITY: Final = Code("SEXPROBABILITY", SCHEME, "Probability of sex predicted from image")
 SEX: Final = {"M": Code("M", "DCM", "Male"), "F": Code("F", "DCM", "Female")}
 QUALITY: Final = Code("111050", "DCM", "Quality Assessment")
-QUALITY_UNUSABLE: Final = Code("111235", "DCM", "Unusable - Quality renders image unusable")
 QUALITY_MET: Final = Code("111237", "DCM", "Usable - Meets the quality control standard")
 
 # --- Secondary capture ---------------------------------------------------------------------
