@@ -226,7 +226,8 @@ def _spread(counts: npt.NDArray[Any], *cuts: npt.NDArray[Any]) -> npt.NDArray[np
     sizes = np.concatenate(([0], counts.cumsum()))
     sums = np.concatenate(([0], (counts * np.arange(LEVELS)).cumsum()))
     total = np.zeros(cuts[0].shape)
-    for first, end in pairwise((0, *cuts, LEVELS)):
+    bounds: list[Any] = [0, *cuts, LEVELS]
+    for first, end in pairwise(bounds):
         size = sizes[end] - sizes[first]
         total += (sums[end] - sums[first]) ** 2 / np.maximum(size, 1)
     return total

@@ -105,7 +105,11 @@ def test_down_and_up_again(empty: Config, tables: Tables) -> None:
     command.check(settings)
 
 
-HEADERS = ({"PatientID": "TEST-1", "IssuerOfPatientID": "WARD"}, {}, {"PatientID": LONG_ID})
+HEADERS: tuple[dict[str, str], ...] = (
+    {"PatientID": "TEST-1", "IssuerOfPatientID": "WARD"},
+    {},
+    {"PatientID": LONG_ID},
+)
 
 
 def test_rows_live_through_up_down_and_up_again(empty: Config) -> None:
