@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from dicom_node.growth import Growth, Velocity
+    from dicom_node.growth import EarlierResult, Growth, Velocity
     from models.estimate import Estimate
 
 Laterality = Literal["L", "R"]
@@ -32,29 +32,6 @@ class Correction:
     keyword: CorrectedKeyword
     value: str
     actor: str
-
-
-@dataclass(frozen=True, slots=True)
-class EarlierResult:
-    """A bone age of the same patient from an earlier examination.
-
-    Attributes
-    ----------
-    acquired_on : date
-        The day of the radiograph.
-    chronological_age_months : float or None
-        The age on that day.
-    bone_age_months, sd_months : float
-        The answer and its predictive SD.
-    weights_version : str
-        What gave it.
-    """
-
-    acquired_on: date
-    chronological_age_months: float | None
-    bone_age_months: float
-    sd_months: float
-    weights_version: str
 
 
 @dataclass(frozen=True, slots=True)

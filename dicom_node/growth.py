@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
-    from dicom_node.finding import EarlierResult
     from models.estimate import Estimate
 
 Determination = Literal["normal", "delayed", "advanced", "indeterminate"]
@@ -86,6 +85,29 @@ def determine(z_score: float, low: float, high: float) -> Determination:
     if any(low < limit < high for limit in (-NORMAL_Z, NORMAL_Z)):
         return "indeterminate"
     return classify(z_score)
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierResult:
+    """A bone age of the same patient from an earlier examination.
+
+    Attributes
+    ----------
+    acquired_on : date
+        The day of the radiograph.
+    chronological_age_months : float or None
+        The age on that day.
+    bone_age_months, sd_months : float
+        The answer and its predictive SD.
+    weights_version : str
+        What gave it.
+    """
+
+    acquired_on: date
+    chronological_age_months: float | None
+    bone_age_months: float
+    sd_months: float
+    weights_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import aliased
 
 from dicom_node.db import EarlierResultRow, InstanceRow, JobRow, now
-from dicom_node.finding import EarlierResult
+from dicom_node.growth import EarlierResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

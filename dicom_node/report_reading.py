@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from dicom_node import vocabulary as v
 from dicom_node.eligibility import is_own_result
-from dicom_node.finding import EarlierResult
-from dicom_node.growth import Z_90
+from dicom_node.growth import Z_90, EarlierResult
 from dicom_node.header import items, text
 
 if TYPE_CHECKING:

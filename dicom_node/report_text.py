@@ -16,8 +16,8 @@ from models.atlas import CEILING_MONTHS, is_at_ceiling, reaches_ceiling
 from models.brush import BRUSH
 
 if TYPE_CHECKING:
-    from dicom_node.finding import Correction, EarlierResult, Finding, Replaced
-    from dicom_node.growth import Determination
+    from dicom_node.finding import Correction, Finding, Replaced
+    from dicom_node.growth import Determination, EarlierResult
     from dicom_node.words import Words
     from models.estimate import Estimate
 

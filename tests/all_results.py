@@ -23,8 +23,8 @@ from pydicom.uid import ComputedRadiographyImageStorage, generate_uid
 
 from dicom_node import results
 from dicom_node.config import load_config
-from dicom_node.finding import Correction, EarlierResult, Finding, Known, Refusal, Replaced
-from dicom_node.growth import growth_velocity
+from dicom_node.finding import Correction, Finding, Known, Refusal, Replaced
+from dicom_node.growth import EarlierResult, growth_velocity
 from dicom_node.header import settle_text
 from dicom_node.node import Node
 from dicom_node.source_header import TYPE_2, TYPE_3
@@ -164,7 +164,7 @@ def all_results(*, is_full: bool) -> tuple[Dataset, ...]:
     pairs = [(source, first) for source in sources()]
     made = _built([*pairs, *((a_source(), found) for found in others)])
     for language in OTHER_LANGUAGES:
-        made += _built(pairs[:1], language=language, rejection_title="113001")
+        made += _built(pairs[:1], language=language, rejection_title="113001", hand_box=False)
     return tuple(made)
 
 

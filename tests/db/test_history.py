@@ -12,7 +12,8 @@ from pydicom.uid import generate_uid
 from dicom_node import history, jobs, results
 from dicom_node.db import InstanceRow
 from dicom_node.errors import NotAllowedError
-from dicom_node.finding import Correction, EarlierResult
+from dicom_node.finding import Correction
+from dicom_node.growth import EarlierResult
 from dicom_node.report_reading import EarlierReport
 from dicom_node.states import JobState
 from tests.builders import add_job, add_output, advance, new_instance

@@ -52,7 +52,8 @@ def test_a_report_in_any_language_is_valid_and_its_texts_are_intact(
     comments = texts(report, "121106")
     assert comments[0] == headline(finding, words)
     assert comments[-1] == words("research_use")
-    assert len(comments) == 2 + 6 + 3  # the notices; what earlier results say
+    # Headline and marking; the notices; determination and sex seen; what earlier results say.
+    assert len(comments) == 2 + 6 + 2 + 3
     read_by_dcmtk = dsrdump(path)
     for comment in comments:
         assert comment.encode("utf-8") in path.read_bytes()

@@ -383,13 +383,23 @@ def test_at_the_end_of_the_atlas_no_number_is_bare() -> None:
 def test_the_comments_are_the_answer_in_words_and_the_marking() -> None:
     assert texts(a_report(), v.COMMENT) == [
         "Bone age 10 y 4 m (124 months), 90 % interval 108 to 139 months",
+        "Determination: normal",
         "Research use only. Not for clinical diagnosis.",
     ]
 
 
+def test_whatever_the_page_flags_is_a_comment() -> None:
+    """A viewer that shows the tree alone must not hide that the sexes disagree."""
+    finding = a_finding(sex_seen="M", sex_probability=0.97)
+
+    said = texts(a_report(finding=finding), v.COMMENT)
+
+    assert "Sex seen in image: male (97%), DISAGREES: check patient and image" in said
+
+
 def test_what_was_done_to_the_image_is_a_comment() -> None:
     report = a_report(finding=a_finding(inverted=True, turned_deg=180))
-    assert texts(report, v.COMMENT)[1:-1] == [
+    assert texts(report, v.COMMENT)[1:-2] == [
         "Image: black and white were turned round",
         "Image: turned by 180 degrees counter-clockwise",
     ]

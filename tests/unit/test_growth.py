@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.finding import EarlierResult
 from dicom_node.growth import (
+    EarlierResult,
     assess_growth,
     determine,
     growth_velocity,

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from dicom_node.finding import EarlierResult
+from dicom_node.growth import EarlierResult
 from dicom_node.growth_chart import (
     BOTH_COLOURS,
     BOTTOM,

@@ -15,8 +15,8 @@ import pytest
 from rich.cells import cell_len
 
 from dicom_node.config import ResultsSection
-from dicom_node.finding import Correction, EarlierResult, Finding, Replaced
-from dicom_node.growth import growth_velocity
+from dicom_node.finding import Correction, Finding, Replaced
+from dicom_node.growth import EarlierResult, growth_velocity
 from dicom_node.report_text import (
     age_words,
     bone_age_words,

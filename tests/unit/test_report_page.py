@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dicom_node.finding import Correction, EarlierResult
+from dicom_node.finding import Correction
+from dicom_node.growth import EarlierResult
 from dicom_node.patient_label import PatientLabel
 from dicom_node.report_page import LONG_SIDE, PANELS, draw_page, draw_refusal
 from dicom_node.sheet import MARGIN, PAPER

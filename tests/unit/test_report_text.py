@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
+
 import pytest
 
+from dicom_node.growth import Velocity
 from dicom_node.report_text import age_words, headline, report_lines, report_text
 from tests.samples import UNKNOWN, WEIGHTS, a_finding
 
@@ -112,6 +116,19 @@ def test_an_abnormal_growth_is_flagged(
 )
 def test_a_sex_that_disagrees_is_a_flag_where_it_is_clear(probability: float, words: str) -> None:
     assert line("Sex seen in image", sex_seen="M", sex_probability=probability) == words
+
+
+@pytest.mark.parametrize(
+    ("interval", "is_flag"), [((-2.9, -0.1), True), ((3.1, 9.0), True), ((-1.0, 2.0), False)]
+)
+def test_a_growth_that_cannot_be_of_one_child_is_flagged(
+    interval: tuple[float, float], is_flag: bool
+) -> None:
+    velocity = Velocity(sum(interval) / 2, interval, date(2022, 6, 1))
+    finding = replace(a_finding(), velocity=velocity)
+
+    (found,) = [line for line in report_lines(finding) if line.label == "Growth velocity"]
+    assert found.is_flag is is_flag
 
 
 @pytest.mark.parametrize(
