@@ -264,7 +264,9 @@ def rerun(
     with node.database.write() as session:
         new = jobs.rerun(session, job, _operator(), corrected)
     state = intake.admit(node, new)
-    print(f"job {new} is {state}")  # noqa: T201
+    with node.database.read() as session:
+        reason = jobs.get(session, new).reason
+    print(f"job {new} is {state}" + (f": {reason}" if reason else ""))  # noqa: T201
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from dicom_node.errors import NotAllowedError
+from dicom_node.errors import CorrectionError
 from dicom_node.finding import CorrectedKeyword, Correction
 
 if TYPE_CHECKING:
@@ -20,21 +20,21 @@ def check(values: Mapping[CorrectedKeyword, str]) -> None:
 
     Raises
     ------
-    NotAllowedError
+    CorrectionError
         If a keyword cannot be corrected, or a value is not one that it may have. The value is
         not repeated: it may be a birth date.
     """
     for keyword, value in values.items():
         if keyword not in KEYWORDS:
             msg = f"{keyword} cannot be corrected; only {', '.join(KEYWORDS)}"
-            raise NotAllowedError(msg)
+            raise CorrectionError(msg)
         allowed = ALLOWED.get(keyword)
         if allowed is not None and value not in allowed:
             msg = f"{keyword} is corrected to one of {', '.join(allowed)}"
-            raise NotAllowedError(msg)
+            raise CorrectionError(msg)
         if allowed is None and not _is_past_day(value):
             msg = f"{keyword} is corrected to a day of the past as YYYYMMDD"
-            raise NotAllowedError(msg)
+            raise CorrectionError(msg)
 
 
 def merged(

@@ -6,6 +6,7 @@
     ├── ConfigError               config.yaml cannot be used (exit 2)
     ├── NoSuchJobError            no job has this id (exit 4)
     ├── NotAllowedError           the job's state does not allow it (exit 5)
+    ├── CorrectionError           a person's correction cannot be (exit 2)
     ├── PeerError                 a peer refused or is away (exit 6)
     │   └── NoContextError        it accepts none of the kinds of object that were proposed
     ├── PixelsError               the pixel data cannot be read as one radiograph
@@ -45,6 +46,12 @@ class NotAllowedError(NodeError):
     """The job is in a state that does not allow what was asked."""
 
     exit_code = 5
+
+
+class CorrectionError(NodeError):
+    """A correction that cannot be; its value is not repeated: it may be a birth date."""
+
+    exit_code = 2
 
 
 class PeerError(NodeError):

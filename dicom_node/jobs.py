@@ -394,8 +394,9 @@ def rerun(
     Raises
     ------
     NotAllowedError
-        If the job has not come to an end yet, its radiograph was replaced by a correction, or
-        a correction cannot be.
+        If the job has not come to an end yet, or its radiograph was replaced by a correction.
+    CorrectionError
+        If a correction cannot be.
     """
     corrections.check(corrected)
     job = get(session, job_id)

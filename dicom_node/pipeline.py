@@ -195,20 +195,23 @@ def _transfer(
     Returns
     -------
     state, reason
-        ``sent`` when all is stored; ``refused`` when something never will be; else ``waiting``.
+        ``sent`` when all is stored, but for optional kinds that the destination does not know;
+        ``refused`` when something never will be; else ``waiting``.
     """
     path_of = node.storage.absolute
     paths = [path_of(output.path) for output, _ in outputs]
     instead = {path_of(output.path): path_of(other.path) for output, other in outputs if other}
     by_path = {path_of(output.path): output for pair in outputs for output in pair if output}
-    again, refused = "", ""
+    again, refused = "", []
     try:
         for transfer in scu.store(node.config.node.ae_title, destination, paths, instead):
             output = by_path[transfer.path]
             with node.database.write() as session:
                 deliveries.keep_status(session, delivery_id, output.id, transfer.status)
-            if scu.is_refusal(transfer.status):
-                refused = f"{output.kind.upper()}: {transfer.reason}"
+            if transfer.status == scu.NO_CONTEXT and output.kind in deliveries.OPTIONAL:
+                log.info("not accepted, and not needed", delivery=delivery_id, kind=output.kind)
+            elif scu.is_refusal(transfer.status):
+                refused.append(f"{output.kind.upper()}: {transfer.reason}")
             elif not deliveries.is_stored(transfer.status):
                 again = f"{output.kind.upper()}: {transfer.reason}"
     except PeerError as error:
@@ -219,5 +222,5 @@ def _transfer(
     if again:
         return DeliveryState.WAITING, again
     if refused:
-        return DeliveryState.REFUSED, refused
+        return DeliveryState.REFUSED, ", ".join(refused)
     return DeliveryState.SENT, ""

@@ -11,7 +11,7 @@ from pydicom.uid import generate_uid
 
 from dicom_node import history, jobs, results
 from dicom_node.db import InstanceRow
-from dicom_node.errors import NotAllowedError
+from dicom_node.errors import CorrectionError
 from dicom_node.finding import Correction
 from dicom_node.growth import EarlierResult
 from dicom_node.report_reading import EarlierReport
@@ -151,7 +151,7 @@ def test_a_correction_that_cannot_be_is_refused_and_its_value_not_repeated(
 ) -> None:
     with database.write() as session:
         first = assessed(session, "2023-05-01", 100.0)
-        with pytest.raises(NotAllowedError) as refused:
+        with pytest.raises(CorrectionError) as refused:
             jobs.rerun(session, first, "ada", wrong)
 
     assert next(iter(wrong.values())) not in str(refused.value).split()
