@@ -31,7 +31,7 @@ FALLBACKS = {"sr": "sr-2d"}
 """Kinds of output that go in place of another where a destination does not accept that."""
 
 OPTIONAL = frozenset({"pr", "pdf", "pm"})
-"""Kinds beside SC and SR: a destination that does not know one of them has its answer without it."""
+"""Kinds beside SC and SR: a destination that does not know one has its answer without it."""
 
 REJECTION_NOTE = "kos"
 """The kind that goes only to destinations that want it."""
