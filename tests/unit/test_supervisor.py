@@ -34,14 +34,17 @@ parts = [supervisor.Part(*part, pause_seconds=0.01) for part in json.loads(sys.a
 supervisor.Supervisor(parts).run()
 """
 
-# A part that says so when it is asked to stop, and then stops.
+# A part that says so when it is asked to stop, and then stops. One write a line: two parts write into
+# one log, and an unbuffered print writes a line in pieces.
 POLITE = """
 import os, signal, sys
+def say(what):
+    os.write(1, f"{sys.argv[1]} {what}\\n".encode())
 def stop(*_):
-    print(sys.argv[1], "stops", flush=True)
+    say("stops")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
-print(sys.argv[1], "runs", flush=True)
+say("runs")
 while True: signal.pause()
 """
 
