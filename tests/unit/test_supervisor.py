@@ -34,8 +34,8 @@ parts = [supervisor.Part(*part, pause_seconds=0.01) for part in json.loads(sys.a
 supervisor.Supervisor(parts).run()
 """
 
-# A part that says so when it is asked to stop, and then stops. One write a line: two parts write into
-# one log, and an unbuffered print writes a line in pieces.
+# A part that says so when it is asked to stop, and then stops. One write a line: two parts share
+# a log, and an unbuffered print writes a line in pieces.
 POLITE = """
 import os, signal, sys
 def say(what):
