@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydicom.dataset import Dataset
 
 from dicom_node import vocabulary as v
+from dicom_node.source_header import without_identity
 
 if TYPE_CHECKING:
     from dicom_node.identity import ReferencedInstance
@@ -55,6 +56,22 @@ def as_dataset(instance: ReferencedInstance) -> Dataset:
     return dataset
 
 
+def sized_image(header: Dataset) -> Dataset:
+    """Return a completed header as highdicom takes an image, without anything that names anyone.
+
+    Raises
+    ------
+    AttributeError
+        If it lacks Rows or Columns.
+    """
+    image = without_identity(header)
+    for keyword in ("Rows", "Columns"):
+        if not image.get(keyword):
+            msg = f"the source has no {keyword}"
+            raise AttributeError(msg)
+    return image
+
+
 def burned_in(header: Dataset, *, is_named: bool) -> str:
     """Return BurnedInAnnotation of a page that shows the radiograph, "YES" or "NO".
 
@@ -82,8 +99,12 @@ def write_compression(result: Dataset, header: Dataset) -> None:
 
 
 def spacing_mm(header: Dataset) -> tuple[float, float] | None:
-    """Return from row to row and from column to column on the detector, None where unknown."""
+    """Return from row to row and from column to column on the detector, None where unknown.
+
+    A careless modality writes 0 for what it does not know.
+    """
     spacing = list(header.get("ImagerPixelSpacing") or header.get("PixelSpacing") or [])
-    if len(spacing) != 2 or min(spacing) <= 0:  # noqa: PLR2004 - rows and columns
+    # An empty value is text, which no number is compared with.
+    if len(spacing) != 2 or not all(spacing) or min(spacing) <= 0:  # noqa: PLR2004 - rows, columns
         return None
-    return float(spacing[0]), float(spacing[1])
+    return spacing[0], spacing[1]

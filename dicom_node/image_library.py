@@ -16,6 +16,7 @@ from highdicom.sr import (
 )
 
 from dicom_node import vocabulary as v
+from dicom_node.derivation import spacing_mm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,9 +56,7 @@ def _library_entry(image: Dataset) -> ImageContentItem:
 def _geometry(image: Dataset) -> list[ContentItem]:
     """Return orientation and spacing, as far as the header has them."""
     orientation = image.get("PatientOrientation") or ()
-    spacing = image.get("ImagerPixelSpacing") or image.get("PixelSpacing") or ()
-    # A careless modality writes 0 for what it does not know.
-    spacing = spacing if all(spacing) and min(spacing, default=0) > 0 else ()
+    spacing = spacing_mm(image) or ()
     texts = zip((v.ROW_ORIENTATION, v.COLUMN_ORIENTATION), orientation, strict=False)
     lengths = zip((v.HORIZONTAL_SPACING, v.VERTICAL_SPACING), reversed(spacing), strict=False)
     return [

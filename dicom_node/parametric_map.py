@@ -30,9 +30,14 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node import vocabulary as v
-from dicom_node.derivation import predecessor_reference, source_reference, spacing_mm
+from dicom_node.derivation import (
+    predecessor_reference,
+    sized_image,
+    source_reference,
+    spacing_mm,
+)
 from dicom_node.identity import stamp
-from dicom_node.source_header import complete_header, local_time, without_identity
+from dicom_node.source_header import complete_header, local_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,11 +134,7 @@ def build_parametric_map(
 
 def _image(header: Dataset) -> Dataset:
     """Return the source as it lies in its own frame, without anything that names anyone."""
-    image = without_identity(header)
-    for keyword in ("Rows", "Columns"):
-        if not image.get(keyword):
-            msg = f"the source has no {keyword}"
-            raise AttributeError(msg)
+    image = sized_image(header)
     image.FrameOfReferenceUID = v.derived_uid("frame of reference", header.SOPInstanceUID)
     image.PositionReferenceIndicator = ""
     image.ImagePositionPatient = [0.0, 0.0, 0.0]

@@ -25,12 +25,12 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DA, TM, DSfloat
 
 from dicom_node import vocabulary as v
-from dicom_node.derivation import spacing_mm
+from dicom_node.derivation import sized_image, spacing_mm
 from dicom_node.header import text
 from dicom_node.identity import stamp, tracking_uid
 from dicom_node.pixels import LookUpTable, header_number, is_inverse, look_up_table
 from dicom_node.report_text import headline, title
-from dicom_node.source_header import complete_header, local_time, without_identity
+from dicom_node.source_header import complete_header, local_time
 from dicom_node.words import ENGLISH
 
 if TYPE_CHECKING:
@@ -113,11 +113,7 @@ def build_presentation_state(
 
 def _image(source: Dataset, header: Dataset) -> Dataset:
     """Return what highdicom asks of the image, without anything that names anyone."""
-    image = without_identity(header)
-    for keyword in ("Rows", "Columns"):
-        if not image.get(keyword):
-            msg = f"the source has no {keyword}"
-            raise AttributeError(msg)
+    image = sized_image(header)
     image.SamplesPerPixel = 1
     if header_number(source, "SamplesPerPixel") not in {None, 1}:
         msg = "a grayscale presentation state cannot refer to a colour image"

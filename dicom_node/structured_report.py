@@ -109,9 +109,10 @@ def build_structured_report(  # noqa: PLR0913 - one object, from all that it is 
     KeyError
         If the SOP class is neither of the two.
     """
+    frame = _Frame.of(source, heatmap, identity, finding.started_at, words)
     return _assembled(
-        _Frame(source, heatmap, identity, finding.started_at, words),
-        measurement_group(_images(source, heatmap), finding, identity, hand_box),
+        frame,
+        measurement_group(frame.images, finding, identity, hand_box),
         _summary(finding, words),
         predecessors,
         sop_class_uid,
@@ -129,9 +130,10 @@ def build_refusal_report(  # noqa: PLR0913 - one object, from all that it is mad
     words: Words = ENGLISH,
 ) -> Dataset:
     """Return the report that there is no bone age, and why; see `build_structured_report`."""
+    frame = _Frame.of(source, heatmap, identity, refusal.started_at, words)
     return _assembled(
-        _Frame(source, heatmap, identity, refusal.started_at, words),
-        refusal_group(_images(source, None)[0], refusal, identity),
+        frame,
+        refusal_group(frame.images[0], refusal, identity),
         _comments([words("refused", reason=words.reason(refusal.reason)), words("research_use")]),
         predecessors,
         sop_class_uid,
@@ -140,13 +142,40 @@ def build_refusal_report(  # noqa: PLR0913 - one object, from all that it is mad
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What surrounds the answer in every report."""
+    """What surrounds the answer in every report.
 
-    source: Dataset
-    heatmap: Dataset | None
+    Attributes
+    ----------
+    header : Dataset
+        The completed header of the source.
+    images : list of Dataset
+        The source, without whose it is, and the heatmap if there is one.
+    notes : list of str
+        What is to be said of the source's text.
+    identity, started_at, words
+        As in `build_structured_report`.
+    """
+
+    header: Dataset
+    images: list[Dataset]
+    notes: list[str]
     identity: ResultIdentity
     started_at: datetime
     words: Words
+
+    @classmethod
+    def of(
+        cls,
+        source: Dataset,
+        heatmap: Dataset | None,
+        identity: ResultIdentity,
+        started_at: datetime,
+        words: Words,
+    ) -> _Frame:
+        """Return the frame of a report on a source."""
+        header = complete_header(source)
+        images = [without_identity(header), *([] if heatmap is None else [heatmap])]
+        return cls(header, images, text_notes(source), identity, started_at, words)
 
 
 def _assembled(
@@ -157,13 +186,12 @@ def _assembled(
     sop_class_uid: str,
 ) -> Dataset:
     """Return the whole report round a measurement group and a summary."""
-    header, identity = complete_header(frame.source), frame.identity
+    header, identity = frame.header, frame.identity
     moment = local_time(header, frame.started_at)
-    images = _images(frame.source, frame.heatmap)
-    summary.ContentSequence.extend(map(_comment, text_notes(frame.source)))
+    summary.ContentSequence.extend(map(_comment, frame.notes))
     report = SOP_CLASSES[sop_class_uid](
-        evidence=images,
-        content=_content(images[0], frame, _procedures(header), group, summary),
+        evidence=frame.images,
+        content=_content(frame, group, summary),
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
@@ -182,24 +210,13 @@ def _assembled(
     return report
 
 
-def _images(source: Dataset, heatmap: Dataset | None) -> list[Dataset]:
-    """Return the source, without whose it is, and the heatmap if there is one."""
-    return [without_identity(complete_header(source)), *([] if heatmap is None else [heatmap])]
-
-
-def _content(
-    source: Dataset,
-    frame: _Frame,
-    procedures: Sequence[Code],
-    group: MeasurementGroup,
-    summary: ContainerContentItem,
-) -> Dataset:
+def _content(frame: _Frame, group: MeasurementGroup, summary: ContainerContentItem) -> Dataset:
     """Return the root container of the tree (TID 1500)."""
     (root,) = MeasurementReport(
         observation_context=ObservationContext(
             observer_device_context=device_observer(frame.identity)
         ),
-        procedure_reported=procedures,
+        procedure_reported=_procedures(frame.header),
         imaging_measurements=[group],
         title=v.IMAGING_MEASUREMENT_REPORT,
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(
@@ -207,7 +224,7 @@ def _content(
         ),
     )
     # highdicom's own library wants orientation and spacing of every radiograph.
-    root.ContentSequence.insert(len(root.ContentSequence) - 1, image_library(source))
+    root.ContentSequence.insert(len(root.ContentSequence) - 1, image_library(frame.images[0]))
     root.ContentSequence.append(summary)
     return root
 

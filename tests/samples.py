@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pydicom
@@ -25,6 +25,22 @@ STARTED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 WEIGHTS = "tjnet-test-0123456789ab"
 STUDY, SERIES, INSTANCE = "1.2.3", "1.2.3.1", "1.2.3.1.1"
 UNKNOWN: dict[str, Any] = {"sex": "unknown", "by_sex": {"M": 130.2, "F": 125.1}}
+
+
+TYPE_2: Final = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "Manufacturer",
+    "PatientOrientation",
+)
+"""What a header of computed radiography may lack though every image should have it."""
 
 
 def an_estimate(**changes: object) -> Estimate:

@@ -19,25 +19,12 @@ from dicom_node.radiograph import wrap_radiograph
 from dicom_node.vocabulary import code_item
 from tests.builders import items
 from tests.encodings import ENCODINGS, LOSSY, Encoding, encode
+from tests.samples import TYPE_2
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.peers import Dcmtk
-
-TYPE_2: Final = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "Manufacturer",
-    "PatientOrientation",
-)
 
 HEADERS: Final[dict[str, dict[str, Any]]] = {
     "ordinary": {},

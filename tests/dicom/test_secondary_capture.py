@@ -17,6 +17,7 @@ from dicom_node.structured_report import build_structured_report
 from tests.samples import (
     INSTANCE,
     STUDY,
+    TYPE_2,
     UNKNOWN,
     a_dx_source,
     a_finding,
@@ -186,17 +187,7 @@ SOURCES: dict[str, Callable[[], Dataset]] = {
     "DX": a_dx_source,
     "nothing of type 2": lambda: a_source(
         leave_out=(
-            "PatientName",
-            "PatientID",
-            "PatientBirthDate",
-            "PatientSex",
-            "StudyDate",
-            "StudyTime",
-            "StudyID",
-            "AccessionNumber",
-            "ReferringPhysicianName",
-            "Manufacturer",
-            "PatientOrientation",
+            *TYPE_2,
             "ImagerPixelSpacing",
             "Laterality",
             "SpecificCharacterSet",

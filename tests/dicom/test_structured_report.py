@@ -27,6 +27,7 @@ from tests.samples import (
     SERIES,
     STARTED,
     STUDY,
+    TYPE_2,
     UNKNOWN,
     WEIGHTS,
     a_dx_source,
@@ -527,17 +528,7 @@ SOURCES: dict[str, Callable[[], Dataset]] = {
     "DX, right hand": a_dx_source,
     "nothing of type 2": lambda: a_source(
         leave_out=(
-            "PatientName",
-            "PatientID",
-            "PatientBirthDate",
-            "PatientSex",
-            "StudyDate",
-            "StudyTime",
-            "StudyID",
-            "AccessionNumber",
-            "ReferringPhysicianName",
-            "Manufacturer",
-            "PatientOrientation",
+            *TYPE_2,
             "ImagerPixelSpacing",
             "SpecificCharacterSet",
         )
