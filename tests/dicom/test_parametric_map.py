@@ -71,6 +71,11 @@ def test_an_unknown_spacing_is_said_to_be_nominal() -> None:
     assert "1 mm" not in a_map().ImageComments
 
 
+@pytest.mark.parametrize("spacing", [[0.15, ""], [0, 0], [0.15, -0.15]])
+def test_a_spacing_that_cannot_be_is_unknown(spacing: list[float | str]) -> None:
+    assert "1 mm" in a_map(a_source(ImagerPixelSpacing=spacing)).ImageComments
+
+
 def test_the_same_values_make_the_same_bytes(tmp_path: Path) -> None:
     identity = an_identity()
     first, second = (
