@@ -147,7 +147,7 @@ def _settle(dataset: Dataset, tag: BaseTag) -> Iterator[str]:
     element = cast("DataElement | RawDataElement", dataset.get_item(tag))
     vr = _known_vr(tag)
     if vr == "SQ":
-        for item in _items(dataset, tag):
+        for item in items(dataset, tag):
             settle_text(item)
             yield from assumed_character_sets(item, item.keys())
     elif vr in TEXT_VRS and isinstance(element, RawDataElement) and _is_string(element):
@@ -178,15 +178,6 @@ def _settle_element(dataset: Dataset, element: RawDataElement, vr: str) -> str:
             element.tag, vr, values if len(values) > 1 else values[0]
         )
     return name
-
-
-def _items(dataset: Dataset, tag: BaseTag) -> list[Dataset]:
-    """Return the items of a sequence; none where it is damaged."""
-    try:
-        value = dataset[tag].value
-    except UNREADABLE:
-        return []
-    return list(value) if isinstance(value, Sequence) else []
 
 
 def check_inflated(path: Path) -> None:
@@ -225,12 +216,13 @@ def text(header: Dataset, keyword: str) -> str:
         return ""
 
 
-def items(header: Dataset, keyword: str) -> list[Dataset]:
-    """Return a sequence's items, none where it is missing or damaged."""
+def items(dataset: Dataset, name: str | BaseTag) -> list[Dataset]:
+    """Return a sequence's items, none where it is missing, damaged or no sequence."""
     try:
-        return list(header.get(keyword) or [])
+        value = dataset[name].value
     except UNREADABLE:
         return []
+    return list(value) if isinstance(value, Sequence) else []
 
 
 def meanings(header: Dataset, keyword: str) -> Iterator[str]:

@@ -19,7 +19,6 @@ from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.sequence import Sequence
 from pydicom.valuerep import validate_value
 
 from dicom_node.header import (
@@ -28,6 +27,7 @@ from dicom_node.header import (
     TEXT_VRS,
     UNREADABLE,
     assumed_character_sets,
+    items,
 )
 
 if TYPE_CHECKING:
@@ -279,8 +279,8 @@ def laterality(header: Dataset) -> Laterality | None:
 
     PS3.3 C.7.3.1.1.1 and C.8.11.2 (ImageLaterality, Laterality), C.7.6.16.2.8 (FrameLaterality).
     """
-    shared = _first(header, "SharedFunctionalGroupsSequence")
-    frame = _first(shared, "FrameAnatomySequence")
+    shared, *_ = [*items(header, "SharedFunctionalGroupsSequence"), Dataset()]
+    frame, *_ = [*items(shared, "FrameAnatomySequence"), Dataset()]
     for dataset, keyword in (
         (header, "ImageLaterality"),
         (header, "Laterality"),
@@ -429,15 +429,6 @@ def _is_valid(vr: str, value: object) -> bool:
 def _other_sex(source: Dataset) -> str:
     """Return "O" where the source says so, else nothing: PatientSex has no other values."""
     return "O" if _text(source, "PatientSex").upper() == "O" else ""
-
-
-def _first(dataset: Dataset, keyword: str) -> Dataset:
-    """Return the first item of a sequence, or an empty one."""
-    try:
-        items = dataset.get(keyword)
-    except UNREADABLE:
-        return Dataset()
-    return items[0] if isinstance(items, Sequence) and items else Dataset()
 
 
 def _text(dataset: Dataset, keyword: str) -> str:
