@@ -25,8 +25,9 @@ $(PY):
 	  { echo "$(PYTHON) has no venv module. On Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(INSTALLED): setup.cfg pyproject.toml constraints.txt scripts/install_torch.sh | $(PY)
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt scripts/install_torch.sh scripts/install_assets.sh | $(PY)
 	scripts/install_torch.sh $(PY)
+	scripts/install_assets.sh
 	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[test,dev]'
 	@touch $@

@@ -1,0 +1,59 @@
+"""What is answered where a page cannot be: the address, the database, or a defect of ours."""
+
+from __future__ import annotations
+
+import traceback
+from http import HTTPStatus
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from worklist.web import HEADERS, message
+
+log = structlog.get_logger()
+
+
+def answer_failures(app: FastAPI) -> None:
+    """Let every failure be answered by a page that says what is wrong, and nothing else."""
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_bad_address)
+    app.add_exception_handler(SQLAlchemyError, on_database_error)
+    app.add_exception_handler(Exception, on_defect)
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer an address that leads nowhere, or a method that is not for reading."""
+    status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
+    if status == HTTPStatus.NOT_FOUND:
+        return message(request, status, "There is no such page.")
+    return message(request, status, "This page can only be read.")
+
+
+def on_bad_address(request: Request, error: Exception) -> Response:
+    """Answer a number that is none."""
+    del error
+    return message(request, HTTPStatus.BAD_REQUEST, "A number in this address is not a job's.")
+
+
+def on_database_error(request: Request, error: Exception) -> Response:
+    """Answer while the database is away or has no tables yet."""
+    log.error("database cannot be read", error=type(error).__name__)
+    text = "The database cannot be read. Is it running, and has `db upgrade` been run?"
+    return message(request, HTTPStatus.SERVICE_UNAVAILABLE, text)
+
+
+def on_defect(request: Request, error: Exception) -> Response:
+    """Answer a defect of ours; neither page nor log repeats its text, which may hold a value."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    log.error("page failed", error=type(error).__name__, where=where)
+    answer = message(
+        request, HTTPStatus.INTERNAL_SERVER_ERROR, "The page failed; the log says where."
+    )
+    answer.headers.update(HEADERS)  # made outside of every middleware
+    return answer
