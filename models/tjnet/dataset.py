@@ -9,6 +9,7 @@ import math
 import struct
 import tarfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -227,11 +228,13 @@ def load_inputs(
     if path is not None and path.exists():
         with np.load(path) as stored:
             return {name: row for row, name in enumerate(stored["names"])}, stored["inputs"]
-    names, inputs = [], []
-    for name, encoded in iter_pictures(data):
-        names.append(name)
-        inputs.append(to_input(decode_picture(encoded), size_px))
-    stacked = np.stack(inputs)
+    pictures = list(iter_pictures(data))
+    names = [name for name, _ in pictures]
+    # Threads: Pillow and NumPy let go of the interpreter, and a training waits for this.
+    with ThreadPoolExecutor() as pool:
+        stacked = np.stack(
+            list(pool.map(lambda p: to_input(decode_picture(p[1]), size_px), pictures))
+        )
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")

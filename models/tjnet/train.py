@@ -292,7 +292,10 @@ class Training:
         self.config, self.out, self.device, self.variant = config, out, device, variant
         torch.manual_seed(config.seed)
         self.network = self._new_network()
-        self.forward = torch.compile(self.network) if variant.compiled else self.network
+        # A kernel for each size of the stages: one for any size is slower at all of them.
+        self.forward = (
+            torch.compile(self.network, dynamic=False) if variant.compiled else self.network
+        )
         if variant.start is not None:
             _start_from(self.network, variant.start)
         self.frozen = [_block(self.network, number) for number in sorted(variant.frozen_blocks)]
@@ -300,21 +303,34 @@ class Training:
             block.requires_grad_(requires_grad=False)
         self.average = {name: t.detach().clone() for name, t in self.network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            self.network.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=device.type == "cuda",
         )
         self.step = 0
         # On the device and in double precision: fetched when it is written, not at each step.
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=device)
         self.curve: list[EpochResult] = []
+        self.best: dict[str, Tensor] | None = None
         self.events = Events(out)
+        self._saved_step, self._saved_at = -1, time.monotonic()
 
     @property
     def checkpoint(self) -> Path:
         """Return the path of the run's checkpoint."""
         return self.out / "checkpoint.pt"
 
+    @property
+    def is_due(self) -> bool:
+        """Return whether the last checkpoint, or the start, is long enough ago for another."""
+        return time.monotonic() - self._saved_at > self.config.checkpoint_every_seconds
+
     def save(self) -> None:
-        """Write the checkpoint in one rename, so that a kill leaves the old one or the new one."""
+        """Write best weights and checkpoint, so that a kill leaves the old ones or the new ones."""
+        if self.best is not None:
+            _write_state(self.best, self.out / "best.pt")
+            self.best = None
         state = {
             "network": self.network.state_dict(),
             "average": self.average,
@@ -324,9 +340,13 @@ class Training:
             "curve": [asdict(row) for row in self.curve],
             "config": asdict(self.config),
         }
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        _write_state(state, self.checkpoint)
+        self._saved_step, self._saved_at = self.step, time.monotonic()
+
+    def save_unsaved(self) -> None:
+        """Write what the last checkpoint lacks."""
+        if self.step != self._saved_step:
+            self.save()
 
     def resume(self) -> None:
         """Take up the checkpoint, if there is one.
@@ -348,6 +368,7 @@ class Training:
         self.step = state["step"]
         self.loss_sum.fill_(state["loss_sum"])
         self.curve = [EpochResult(**row) for row in state["curve"]]
+        self._saved_step = self.step
 
     def train_step(self, split: Split, rows: Tensor, steps: int) -> Tensor:
         """Make one step on the images ``rows``; all chance depends on seed and step alone.
@@ -399,6 +420,13 @@ class Training:
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
+def _write_state(state: Mapping[str, Any], path: Path) -> None:
+    """Write a file in one rename."""
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.replace(path)
+
+
 def _block(network: nn.Module, number: int) -> nn.Module:
     """Return block 1 to 4 of the paper."""
     return network.get_submodule(f"block{number}")
@@ -424,8 +452,8 @@ def train(  # noqa: PLR0913 - what a run consists of
 ) -> Iterator[EpochResult | str]:
     """Run or go on with a training; yields a line of progress now and then, and each epoch.
 
-    ``out`` gets checkpoint.pt, log.csv and best.pt (the averaged weights of the best epoch of
-    the stage: epochs at another size do not compare), and TensorBoard's events where it is
+    ``out`` gets checkpoint.pt and, with it, best.pt (the averaged weights of the best epoch of
+    the stage: epochs at another size do not compare), log.csv, and TensorBoard's events where it is
     installed.
 
     Parameters
@@ -458,13 +486,18 @@ def train(  # noqa: PLR0913 - what a run consists of
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.resume()
-    while run.step < per_epoch * config.epochs and not _is_stale(run):
-        size_px = config.stage(run.step // per_epoch).size_px
-        if train_split.inputs.shape[-1] != size_px:
-            train_split, val_split = load(size_px)
-        began = time.monotonic()
-        yield from _train_epoch(run, train_split, per_epoch, on_step)
-        yield _finish_epoch(run, val_split, per_epoch, time.monotonic() - began)
+    try:
+        while run.step < per_epoch * config.epochs and not _is_stale(run):
+            size_px = config.stage(run.step // per_epoch).size_px
+            if train_split.inputs.shape[-1] != size_px:
+                train_split, val_split = load(size_px)
+            began = time.monotonic()
+            yield from _train_epoch(run, train_split, per_epoch, on_step)
+            yield _finish_epoch(run, val_split, per_epoch, time.monotonic() - began)
+    except GeneratorExit:  # between two steps: the caller wants no more of them
+        run.save_unsaved()
+        raise
+    run.save_unsaved()
     run.events.close()
 
 
@@ -478,18 +511,14 @@ def _train_epoch(
     config = run.config
     epoch, place = divmod(run.step, per_epoch)
     order = draw_order(split, config, epoch).to(run.device)
-    saved = time.monotonic()
     for batch in range(place, per_epoch):
         rows = order[batch * config.batch_size : (batch + 1) * config.batch_size]
         run.loss_sum += run.train_step(split, rows, per_epoch * config.epochs)
         if on_step is not None:
             on_step(work_share(config, run.step / per_epoch))
-        # Not after the last batch: a run resumed there would never score the epoch, which
-        # writes a checkpoint itself.
-        due = time.monotonic() - saved > config.checkpoint_every_seconds
-        if due and batch + 1 < per_epoch:
+        # Not after the last batch: a run resumed there would never score the epoch.
+        if run.is_due and batch + 1 < per_epoch:
             run.save()
-            saved = time.monotonic()
             loss = run.loss_sum.item() / (batch + 1)
             yield f"epoch {epoch + 1}/{config.epochs} {batch + 1}/{per_epoch} loss {loss:.3f}"
 
@@ -527,10 +556,9 @@ def _finish_epoch(run: Training, val_split: Split, per_epoch: int, seconds: floa
     run.curve.append(result)
     run.loss_sum.zero_()
     if mad < min(rivals, default=math.inf):
-        partial = run.out / "best.partial"
-        torch.save(network.state_dict(), partial)
-        partial.replace(run.out / "best.pt")
-    run.save()
+        run.best = network.state_dict()
+    if run.is_due:
+        run.save()
     _write_log(run.out / "log.csv", run.curve)
     run.events.write([asdict(row) for row in run.curve])
     return result

@@ -113,8 +113,16 @@ def rounded(tensor: Tensor) -> Tensor:
 
 
 def rounded_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a network's state as it is stored, see `rounded`."""
-    return {name: rounded(tensor) for name, tensor in state.items()}
+    """Return a network's state as it is stored, see `rounded`.
+
+    Without the counters of the batch normalisations, which nothing reads: torch begins them at 0
+    where a state has none.
+    """
+    return {
+        name: rounded(tensor)
+        for name, tensor in state.items()
+        if not name.endswith("num_batches_tracked")
+    }
 
 
 def save_weights(path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> None:

@@ -50,8 +50,12 @@ def test_round_trip(tmp_path: Path) -> None:
     expected = network.state_dict()
     found = loaded.network.state_dict()
     assert found.keys() == expected.keys()
-    # Kernels and matrices are stored in half precision, the rest as it is.
-    assert all(torch.equal(found[name], rounded(t).to(t.dtype)) for name, t in expected.items())
+    # Kernels and matrices are stored in half precision, the rest as it is; counters are not.
+    assert all(
+        torch.equal(found[name], rounded(t).to(t.dtype))
+        for name, t in expected.items()
+        if not name.endswith("num_batches_tracked")
+    )
     kernels = [t for t in load_file(path).values() if t.ndim > 1]
     assert kernels
     assert all(t.dtype == torch.float16 for t in kernels)
