@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SHIPPED = Path(__file__).parent / "weights"
-DEFAULT = "tjnet-cpu"
+DEFAULT = "tjnet-gpu"
 
 
 class WeightsError(Exception):
