@@ -56,11 +56,34 @@ def _procedure_code(value: str) -> str:
     return value
 
 
+def _host_name(value: str) -> str:
+    """Check a name as a Host header has it: no pattern, no port."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]+\]", value):
+        msg = "a name or an address without a port, such as worklist.example.org"
+        raise ValueError(msg)
+    return value.lower()
+
+
+def _issuer(value: str) -> str:
+    """Check a provider's address: what it says must not be read or altered on its way."""
+    parts = urlsplit(value)
+    at_home = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or parts.query or parts.fragment:
+        msg = "not the address of an OpenID provider"
+        raise ValueError(msg)
+    if parts.scheme != "https" and not (parts.scheme == "http" and at_home):
+        msg = "the address of an OpenID provider begins with https://"
+        raise ValueError(msg)
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 ProcedureCode = Annotated[str, AfterValidator(_procedure_code)]
 Keyword = Annotated[str, AfterValidator(_keyword)]
 Host = Annotated[str, Field(min_length=1)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+Issuer = Annotated[str, AfterValidator(_issuer)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 """At most a day."""
@@ -341,11 +364,63 @@ class HistorySection(_Section):
     archive: ArchivePeer | None = None
 
 
+class OidcSection(_Section):
+    """An OpenID Connect provider that vouches for users of the worklist page.
+
+    Attributes
+    ----------
+    issuer : str
+        Its address, ``https://…``, as it names itself; plain http only on a loopback address.
+    client_id : str
+        What it calls this application.
+    client_secret_env : str or None
+        Name of the environment variable that holds the client's secret; None: a public client.
+    name_claim : str
+        The claim that names the user in events and in the audit.
+    role_claim : str
+        The claim, a text or a list, that `roles` looks at.
+    roles : dict
+        A value of that claim to a role; the highest holds, and who has none is refused.
+    scopes : list of str
+        What is asked for beside ``openid``.
+    """
+
+    issuer: Issuer
+    client_id: str = Field(min_length=1)
+    client_secret_env: str | None = None
+    name_claim: str = "preferred_username"
+    role_claim: str = "groups"
+    roles: dict[str, Literal["viewer", "operator", "admin"]]
+    scopes: list[str] = ["profile"]
+
+
 class WorklistSection(_Section):
-    """Where the worklist page is served."""
+    """Where the worklist page is served, and to whom.
+
+    Attributes
+    ----------
+    host, port
+        Where it listens; beyond this machine only where somebody can log in.
+    hosts : list of str
+        Names, beside the loopback ones and ``host``, by which browsers may ask for it.
+    behind_proxy : bool
+        Believe X-Forwarded-Proto, -Host and -For: only where nobody reaches the page without
+        passing the proxy that sets them.
+    session_hours : float
+        A login ends after so long, whatever happens.
+    idle_minutes : float
+        A login ends when nothing was asked for so long.
+    oidc : OidcSection or None
+        A provider to log in by, beside the users with passwords.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 8000
+    hosts: list[HostName] = []
+    behind_proxy: bool = False
+    session_hours: float = Field(default=12, ge=0.1, le=720)
+    idle_minutes: float = Field(default=60, ge=5, le=1440)
+    oidc: OidcSection | None = None
 
 
 class LeaseSection(_Section):

@@ -250,6 +250,80 @@ class HeartbeatRow(Table):
     detail: Mapped[str] = mapped_column(default="")
 
 
+class AccountRow(Table):
+    """One who may log in to the worklist page; ``worklist.accounts`` writes it.
+
+    ``key`` is the name without its case. ``password_hash`` is None where an OpenID provider vouches
+    for the user, who is then known by ``issuer`` and ``issuer_subject``.
+    """
+
+    __tablename__ = "account"
+    __table_args__ = (UniqueConstraint("issuer", "issuer_subject"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(128), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str | None]
+    issuer: Mapped[str | None] = mapped_column(String(255))
+    issuer_subject: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    last_login_at: Mapped[datetime | None]
+
+
+class WebSessionRow(Table):
+    """One browser that is logged in, known by the SHA-256 of the token in its cookie."""
+
+    __tablename__ = "web_session"
+
+    token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    seen_at: Mapped[datetime]
+
+
+class ApiTokenRow(Table):
+    """What a program shows in place of a password, known by its SHA-256."""
+
+    __tablename__ = "api_token"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
+    name: Mapped[str] = mapped_column(String(64))
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class LoginFailureRow(Table):
+    """Failed logins of one name or one address, and until when the next one has to wait."""
+
+    __tablename__ = "login_failure"
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    blocked_until: Mapped[datetime]
+
+
+class AuditRow(Table):
+    """Who did what to what, and when; rows are only ever added. See `dicom_node.audit`."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_actor_id", "actor", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(128))
+    detail: Mapped[str]
+
+
 class Database:
     """An engine and its sessions.
 

@@ -1,4 +1,4 @@
-"""``python -m worklist --config FILE``: serve the pages until SIGTERM or Ctrl-C."""
+"""``python -m worklist --config FILE``: serve the pages until SIGTERM or Ctrl-C; manage users."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from typing import Final
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import log as node_log
 from dicom_node.config import WorklistSection, config_path, load_config
+from dicom_node.db import Database
 from dicom_node.errors import ConfigError, NodeError
 from dicom_node.node import Node
+from worklist import accounts, users_command
 from worklist.app import create_app
 
 log = structlog.get_logger()
@@ -29,29 +32,49 @@ GRACE_SECONDS: Final = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve the pages; an error of ours ends it with one line and its exit code."""
+    """Run a command; an error of ours ends it with one line and its exit code."""
     node_log.configure()
     given = _parser().parse_args(arguments)
     try:
-        serve(config_path(given.config))
+        config_file = config_path(given.config)
+        if given.run is None:
+            serve(config_file)
+        else:
+            _manage(config_file, given)
     except NodeError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
         return error.exit_code
+    except SQLAlchemyError as error:
+        text = f"the database cannot be used ({type(error).__name__}); try `db upgrade`"
+        print(f"error: {text}", file=sys.stderr)  # noqa: T201 - the command's answer
+        return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    # Before or after the command, and the one after it does not undo the one before it.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    text = "the configuration file; else $DICOM_NODE_CONFIG, else config.yaml"
+    common.add_argument("--config", type=Path, metavar="FILE", help=text)
     parser = argparse.ArgumentParser(
         prog="python -m worklist",
-        description="Serve the worklist page over the node's jobs, on the loopback address.",
+        description="Serve the worklist page over the node's jobs, and manage who may use it.",
     )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="the configuration file; else $DICOM_NODE_CONFIG, else config.yaml",
-    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help=text)
+    parser.set_defaults(run=None)
+    parts = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parts.add_parser("serve", help="serve the page; done without a command, too", parents=[common])
+    users_command.add_parsers(parts, common)
     return parser
+
+
+def _manage(config_file: Path, given: argparse.Namespace) -> None:
+    """Run a command on the database."""
+    database = Database(load_config(config_file).database_url)
+    try:
+        given.run(database, given)
+    finally:
+        database.dispose()
 
 
 def serve(config_file: Path) -> None:
@@ -60,17 +83,18 @@ def serve(config_file: Path) -> None:
     Raises
     ------
     ConfigError
-        If the file cannot be used, or ``worklist.host`` is not a loopback address.
+        If the file cannot be used, or ``worklist.host`` can be reached from elsewhere while
+        nobody can log in.
     NodeError
         If the port is taken.
     """
     config = load_config(config_file)
-    with open_socket(config.worklist) as listening:
-        node = Node.of(config)
-        try:
+    node = Node.of(config)
+    try:
+        with open_socket(config.worklist, anywhere=someone_can_log_in(node)) as listening:
             _run(create_app(node), listening)
-        finally:
-            node.close()
+    finally:
+        node.close()
 
 
 def _run(app: FastAPI, listening: socket.socket) -> None:
@@ -96,17 +120,29 @@ def _run(app: FastAPI, listening: socket.socket) -> None:
     log.info("worklist stopped")
 
 
-def open_socket(section: WorklistSection) -> socket.socket:
-    """Listen where the configuration says, if that is a loopback address.
+def someone_can_log_in(node: Node) -> bool:
+    """Return whether there is a user, or a provider that vouches for users."""
+    if node.config.worklist.oidc is not None:
+        return True
+    try:
+        with node.database.read() as session:
+            return accounts.exist(session)
+    except SQLAlchemyError:  # no tables yet: nobody
+        return False
+
+
+def open_socket(section: WorklistSection, *, anywhere: bool = False) -> socket.socket:
+    """Listen where the configuration says; ``anywhere``: not only on a loopback address.
 
     Raises
     ------
     ConfigError
-        If it is not, or is no address at all.
+        If it may not be there, or is no address at all.
     NodeError
         If the port is taken.
     """
-    family, address = loopback_address(section.host, section.port)
+    find = address_of if anywhere else loopback_address
+    family, address = find(section.host, section.port)
     try:
         return socket.create_server(address, family=family)
     except OSError as error:
@@ -123,19 +159,35 @@ def loopback_address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[
     ConfigError
         If it cannot be resolved, or any of its addresses is not a loopback address.
     """
+    if not all(ipaddress.ip_address(one).is_loopback for _, one in _resolved(host, port)):
+        msg = (
+            f"worklist.host: {host} is not a loopback address, and nobody can log in yet: make the "
+            "first user by `python -m worklist users add NAME --role admin`, or set worklist.oidc"
+        )
+        raise ConfigError(msg)
+    return address_of(host, port)
+
+
+def address_of(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """Return the family and address of a host.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be resolved.
+    """
+    family, address = _resolved(host, port)[0]
+    return family, (address, port)
+
+
+def _resolved(host: str, port: int) -> list[tuple[socket.AddressFamily, str]]:
+    """Return the families and addresses of a host."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         msg = f"worklist.host: {host!r} is no address of this machine"
         raise ConfigError(msg) from error
-    if not all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found):
-        msg = (
-            f"worklist.host: {host} is not a loopback address; the page has no logins yet and "
-            "must not be reached from other machines: use 127.0.0.1"
-        )
-        raise ConfigError(msg)
-    family, address = found[0][0], found[0][4]
-    return family, (str(address[0]), port)
+    return [(entry[0], str(entry[4][0])) for entry in found]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""Who is asking, and what they may do: every route names the least role that it serves."""
+"""Who is asking, and what they may do: every route names the least role that it serves.
+
+Who is asking is found by `worklist.guard` before any route is, so that none can forget to ask.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
@@ -17,6 +20,25 @@ class Role(IntEnum):
     VIEWER = 1
     OPERATOR = 2
     ADMIN = 3
+
+    @property
+    def word(self) -> str:
+        """Return its name as pages, commands and the database have it."""
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, word: str) -> Role:
+        """Return the role of a word.
+
+        Raises
+        ------
+        KeyError
+            If it is none.
+        """
+        return cls[word.upper()]
+
+
+ROLE_WORDS = tuple(role.word for role in Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +57,21 @@ class User:
     role: Role
 
 
-LOCAL: Final = User("local", Role.ADMIN)
-"""Whoever reaches the loopback address, as long as there are no logins."""
-
-
 def current_user(request: Request) -> User:
-    """Return who is asking; the pages show it."""
-    request.state.user = LOCAL
-    return LOCAL
+    """Return who is asking, as `worklist.guard` found them.
+
+    Raises
+    ------
+    HTTPException
+        401 on an address that is open to all and yet asks who it is.
+    """
+    user: User | None = getattr(request.state, "user", None)
+    if user is None:
+        raise HTTPException(HTTPStatus.UNAUTHORIZED, "Log in first.")
+    return user
 
 
-class _AtLeast:
+class AtLeast:
     """A dependency that lets only a role, or a higher one, pass."""
 
     def __init__(self, role: Role) -> None:
@@ -54,10 +80,11 @@ class _AtLeast:
     def __call__(self, user: Annotated[User, Depends(current_user)]) -> User:
         """Return the user."""
         if user.role < self.role:
-            raise HTTPException(HTTPStatus.FORBIDDEN)
+            text = f"This takes the role {self.role.word}; yours is {user.role.word}."
+            raise HTTPException(HTTPStatus.FORBIDDEN, text)
         return user
 
 
-Viewer = Annotated[User, Depends(_AtLeast(Role.VIEWER))]
-Operator = Annotated[User, Depends(_AtLeast(Role.OPERATOR))]
-Admin = Annotated[User, Depends(_AtLeast(Role.ADMIN))]
+Viewer = Annotated[User, Depends(AtLeast(Role.VIEWER))]
+Operator = Annotated[User, Depends(AtLeast(Role.OPERATOR))]
+Admin = Annotated[User, Depends(AtLeast(Role.ADMIN))]

@@ -9,8 +9,18 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dicom_node.node import Node
-from worklist import health_api, job_page, list_page
+from worklist import (
+    account_page,
+    audit_page,
+    health_api,
+    job_page,
+    list_page,
+    login_page,
+    users_page,
+)
 from worklist.failures import answer_failures
+from worklist.guard import Guard
+from worklist.proxy import Forwarded
 from worklist.web import HERE, SecurityHeaders, make_templates
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -19,14 +29,18 @@ ROUTERS: Final = (
     health_api.router,
     list_page.router,
     job_page.router,
+    login_page.router,
+    account_page.router,
+    users_page.router,
+    audit_page.router,
 )
 
 
 def create_app(node: Node) -> FastAPI:
     """Return the application over a node, which the caller closes.
 
-    Only requests for a loopback name, or for ``worklist.host``, are answered: without that a
-    page of the internet could have its own name resolved to this machine and read the list.
+    Only requests for a loopback name, ``worklist.host`` or one of ``worklist.hosts`` are answered:
+    without that a page of the internet could have its own name resolved to this machine and ask.
     """
     app = FastAPI(title="Bone age worklist", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.node = node
@@ -34,9 +48,14 @@ def create_app(node: Node) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    section = node.config.worklist
+    # The last one added is the first to see a request.
+    app.add_middleware(Guard)
     app.add_middleware(
-        TrustedHostMiddleware, allowed_hosts=[*LOOPBACK_NAMES, node.config.worklist.host]
+        TrustedHostMiddleware, allowed_hosts=[*LOOPBACK_NAMES, section.host, *section.hosts]
     )
+    if section.behind_proxy:
+        app.add_middleware(Forwarded)
     app.add_middleware(SecurityHeaders)
     answer_failures(app)
     return app

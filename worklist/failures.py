@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
@@ -26,11 +26,20 @@ def answer_failures(app: FastAPI) -> None:
     app.add_exception_handler(Exception, on_defect)
 
 
+def refuse(request: Request, status: int, text: str) -> Response:
+    """Answer a program by JSON and a person by a page, with the same sentence."""
+    if request.url.path.startswith("/api"):
+        return JSONResponse({"detail": text}, status)
+    return message(request, status, text)
+
+
 def on_http_error(request: Request, error: Exception) -> Response:
     """Answer an address that leads nowhere, or a method that is not for reading."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
     if status == HTTPStatus.NOT_FOUND:
         return message(request, status, "There is no such page.")
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return refuse(request, status, getattr(error, "detail", ""))
     return message(request, status, "This page can only be read.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import socket
 import threading
@@ -18,7 +19,10 @@ from dicom_node.config import load_config
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState, JobState
 from tests.peers import HOST, running, wait_until
+from worklist import accounts, passwords, sessions
+from worklist.access import Role
 from worklist.app import create_app
+from worklist.cookies import SESSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,7 +186,9 @@ def broker(node: Node, tmp_path: Path) -> Iterator[None]:
 def served(app: Starlette, **options: Any) -> Iterator[httpx.Client]:  # noqa: ANN401 - httpx's own
     """Serve an application on a port that the kernel picks, and give a client of it."""
     listening = socket.create_server((HOST, 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -196,20 +202,76 @@ def served(app: Starlette, **options: Any) -> Iterator[httpx.Client]:  # noqa: A
         listening.close()
 
 
+PASSWORD = "correct horse battery"  # noqa: S105 - of users that live as long as a test
+FORM_HEADER = "X-CSRF-Token"
+
+
+@functools.cache
+def password_hash() -> str:
+    """Return the hash of the tests' password; computed once, with the parameters that ship."""
+    return passwords.hashed(PASSWORD, "")
+
+
+def add_user(node: Node, name: str, role: Role) -> int:
+    """Add a user, if there is none of this name, and return their id."""
+    with node.database.write() as session:
+        account = accounts.found(session, name)
+        return (account or accounts.add(session, name, role, password_hash(), actor="test")).id
+
+
+def log_in(client: httpx.Client, name: str, password: str = PASSWORD) -> httpx.Response:
+    """Log a client in as a browser would, and let it send its session's token from then on."""
+    answer = client.post("/login", data={"name": name, "password": password})
+    if answer.status_code == 303:
+        client.headers[FORM_HEADER] = sessions.csrf_token(client.cookies[SESSION])
+    return answer
+
+
+def let_in(client: httpx.Client, node: Node, name: str, role: Role) -> None:
+    """Give a client a session of a user, as a login would but without its tenth of a second."""
+    account_id = add_user(node, name, role)
+    with node.database.write() as session:
+        token = sessions.begin(session, account_id, node.config.worklist)
+    client.cookies.set(SESSION, token, domain=HOST)
+    client.headers[FORM_HEADER] = sessions.csrf_token(token)
+
+
 @pytest.fixture
-def client(node: Node) -> Iterator[httpx.Client]:
-    """Return a client of the node's pages."""
+def anonymous(node: Node) -> Iterator[httpx.Client]:
+    """Return a client of the node's pages that has not logged in."""
     with served(create_app(node)) as client:
         yield client
 
 
 @pytest.fixture
+def client(node: Node, anonymous: httpx.Client) -> httpx.Client:
+    """Return a client of the node's pages that is logged in as an admin."""
+    let_in(anonymous, node, "admin", Role.ADMIN)
+    return anonymous
+
+
+@pytest.fixture
+def client_as(node: Node, anonymous: httpx.Client) -> Iterator[Callable[[str], httpx.Client]]:
+    """Return what gives a client with a role, a user of its own each."""
+    with ExitStack() as stack:
+
+        def enter(role: str) -> httpx.Client:
+            client = httpx.Client(base_url=anonymous.base_url, trust_env=False, timeout=30.0)
+            let_in(stack.enter_context(client), node, role, Role.of(role))
+            return client
+
+        yield enter
+
+
+@pytest.fixture
 def client_of() -> Iterator[Callable[[Node], httpx.Client]]:
-    """Return what migrates a node's database and gives a client of its pages."""
+    """Return what migrates a node's database and gives a client of its pages, as an admin."""
     with ExitStack() as stack:
 
         def serve(node: Node) -> httpx.Client:
             migrations.upgrade(node.config)
-            return stack.enter_context(served(create_app(node)))
+            client = stack.enter_context(served(create_app(node)))
+            let_in(client, node, "admin", Role.ADMIN)
+            return client
 
         yield serve

@@ -214,7 +214,7 @@ def test_no_reason_names_a_password(make_node: Callable[[str], Node]) -> None:
         "database: {url: 'postgresql+psycopg://node:s3cret@127.0.0.1:1/node'}\n"
     )
     with served(create_app(node)) as client:
-        health, page = client.get("/healthz"), client.get("/")
+        health, page = client.get("/healthz"), client.get("/", follow_redirects=True)
     assert health.json()["database"]["state"] == health.json()["broker"]["state"] == "down"
     assert page.status_code == 503
     assert "s3cret" not in health.text + page.text

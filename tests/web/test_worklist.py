@@ -24,9 +24,10 @@ from dicom_node.errors import ConfigError, NodeError
 from dicom_node.results import SERIES_NUMBERS
 from dicom_node.states import DeliveryState, JobState
 from tests.peers import HOST, Peer, free_port, is_listening, running
-from tests.web.conftest import Jobs, served
+from tests.web.conftest import Jobs, let_in, served
 from worklist import words
 from worklist.__main__ import loopback_address, open_socket
+from worklist.access import Role
 from worklist.app import create_app
 from worklist.list_page import PAGE_SIZE
 
@@ -344,7 +345,7 @@ def test_only_names_of_this_machine_are_answered(
 
 def test_without_tables_the_page_says_so(make_node: Callable[[str], Node]) -> None:
     with served(create_app(make_node(""))) as client:
-        answer = client.get("/")
+        answer = client.get("/", follow_redirects=True)
     assert answer.status_code == 503
     assert "`db upgrade`" in Page(answer.text).text
 
@@ -358,6 +359,7 @@ def test_a_defect_shows_nothing_of_itself(node: Node, capsys: pytest.CaptureFixt
         raise ValueError(msg)
 
     with served(app) as client:
+        let_in(client, node, "admin", Role.ADMIN)
         answer = client.get("/defect")
     assert answer.status_code == 500
     assert answer.headers["x-frame-options"] == "DENY"
@@ -428,6 +430,7 @@ def test_the_command_serves_until_sigterm(node: Node, make: Jobs, tmp_path: Path
     with command(tmp_path, f"worklist: {{port: {port}}}\n") as peer:
         peer.wait_for(lambda: is_listening(port), "the worklist")
         with httpx.Client(base_url=f"http://{HOST}:{port}", trust_env=False) as client:
+            let_in(client, node, "admin", Role.ADMIN)
             page = client.get("/", timeout=COMMAND_SECONDS)
             assert f'"/jobs/{job_id}"' in page.text
             assert "server" not in page.headers
@@ -441,8 +444,8 @@ def test_the_command_refuses_to_be_reached_from_elsewhere(tmp_path: Path) -> Non
     with command(tmp_path, f"worklist: {{host: 0.0.0.0, port: {free_port()}}}\n") as peer:
         assert peer.process.wait(COMMAND_SECONDS) == 2
     assert peer.log_text() == (
-        "error: worklist.host: 0.0.0.0 is not a loopback address; the page has no logins yet and "
-        "must not be reached from other machines: use 127.0.0.1\n"
+        "error: worklist.host: 0.0.0.0 is not a loopback address, and nobody can log in yet: make "
+        "the first user by `python -m worklist users add NAME --role admin`, or set worklist.oidc\n"
     )
 
 
