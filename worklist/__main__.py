@@ -87,6 +87,7 @@ def _run(app: FastAPI, listening: socket.socket) -> None:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
+    app.state.stopping = lambda: server.should_exit  # open streams end then
     # uvicorn raises the signal again when it has stopped; asked to stop, we end with 0.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))

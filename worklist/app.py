@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dicom_node.node import Node
-from worklist import health_api, job_page, list_page
+from worklist import health_api, job_page, list_page, live, privacy
 from worklist.failures import answer_failures
 from worklist.web import HERE, SecurityHeaders, make_templates
 
@@ -18,6 +18,8 @@ LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 ROUTERS: Final = (
     health_api.router,
     list_page.router,
+    live.router,
+    privacy.router,
     job_page.router,
 )
 
