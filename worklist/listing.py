@@ -136,7 +136,7 @@ def conditions(filters: Filters) -> list[_Condition]:
     if start or end:
         received = _within(JobRow.created_at, start, end)
         fits = received if by_received else _within(_Unindexed(JobRow.created_at), start, end)
-        made.append(_Condition(select(JobRow.id).where(received), fits, received))
+        made.append(_Condition(select(JobRow.id).where(received), fits))
     if filters.destination or filters.delivery:
         made.append(_of_deliveries(filters))
     if filters.text:
