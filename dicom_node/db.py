@@ -31,6 +31,8 @@ from dicom_node.states import DeliveryState, JobState
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_SECONDS = 10
 UID_LENGTH = 64
+COLLATION = "C"
+"""Of PostgreSQL's text that is searched by its beginning: in order of its bytes, as in SQLite."""
 
 
 def now() -> datetime:
@@ -100,6 +102,10 @@ class Table(DeclarativeBase):
     }
 
 
+LISTED = ("state", "calling_ae_title", "determination")
+"""Columns of a job that the list filters by."""
+
+
 class InstanceRow(Table):
     """One received SOP instance, in one revision; its file lies at ``path``."""
 
@@ -125,13 +131,37 @@ class InstanceRow(Table):
     header: Mapped[dict[str, Any]]
     patient_id: Mapped[str] = mapped_column(default="", server_default="", index=True)
     issuer_of_patient_id: Mapped[str] = mapped_column(default="", server_default="")
+    patient_name_key: Mapped[str] = mapped_column(
+        String(64).with_variant(String(64, collation=COLLATION), "postgresql"),
+        default="",
+        server_default="",
+        index=True,
+    )
+    accession_number: Mapped[str] = mapped_column(
+        String(64), default="", server_default="", index=True
+    )
 
 
 class JobRow(Table):
-    """One assessment of one instance. ``state`` is written by `dicom_node.jobs` alone."""
+    """One assessment of one instance. ``state`` is written by `dicom_node.jobs` alone.
+
+    ``calling_ae_title`` and ``study_date`` repeat what the instance says, and ``determination`` what
+    the finding says: the list filters and sorts a million jobs by them. ``updated_at`` is when the
+    job came to its present state.
+    """
 
     __tablename__ = "job"
-    __table_args__ = (Index("ix_job_state_id", "state", "id"),)
+    __table_args__ = (
+        Index("ix_job_state_id", "state", "id"),
+        # One index for each order of the list: it holds all that the list filters by, so that
+        # what does not fit is passed over without its row being read.
+        Index("ix_job_by_received", "created_at", "id", *LISTED),
+        Index("ix_job_by_study_date", "study_date", "id", *LISTED, "created_at"),
+        Index("ix_job_by_bone_age", "bone_age_months", "id", *LISTED, "created_at"),
+        Index("ix_job_by_change", "updated_at", "id", *LISTED, "created_at"),
+        # One for each filter, where few jobs fit it.
+        *(Index(f"ix_job_{name}_created_at_id", name, "created_at", "id") for name in LISTED),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), index=True)
@@ -149,6 +179,9 @@ class JobRow(Table):
     weights_version: Mapped[str | None]
     finding: Mapped[dict[str, Any] | None]
     corrections: Mapped[list[dict[str, Any]] | None]
+    calling_ae_title: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    study_date: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    determination: Mapped[str | None] = mapped_column(String(16))
 
 
 class EventRow(Table):
@@ -190,6 +223,7 @@ class DeliveryRow(Table):
     __table_args__ = (
         UniqueConstraint("job_id", "destination"),
         Index("ix_delivery_state_next_attempt_at", "state", "next_attempt_at"),
+        Index("ix_delivery_state_destination_job_id", "state", "destination", "job_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,12 @@ NODE = "node"
 LONGEST_PATIENT_ID = 64
 """Characters that VR LO allows (PS3.5 6.2). A longer one is no identifier, so it has no history;
 PostgreSQL could not index it."""
+
+LONGEST_NAME_KEY = 64
+"""Characters of a name that it can be searched by."""
+
+STUDY_DATE = re.compile(r"([0-9]{4})\.?([0-9]{2})\.?([0-9]{2})")
+"""A date (VR DA), also in the form of ACR-NEMA."""
 
 LARGEST_ID = 2**31 - 1
 """PostgreSQL's INTEGER; a larger number names no job, and the database would refuse it."""
@@ -102,18 +109,39 @@ def receive(session: Session, instance: NewInstance) -> int | None:
             return None
         why = "an earlier revision was sent again"
         return _insert(session, again, rerun_of=predecessor, actor=NODE, reason=why)
-    patient_id = instance.header.get("PatientID", "")
     row = InstanceRow(
         **asdict(instance),
         revision=max((row.revision for row in known), default=0) + 1,
-        patient_id=patient_id if len(patient_id) <= LONGEST_PATIENT_ID else "",
+        patient_id=_indexed(instance.header.get("PatientID", "")),
         issuer_of_patient_id=instance.header.get("IssuerOfPatientID", ""),
+        patient_name_key=name_key(instance.header.get("PatientName", "")),
+        accession_number=_indexed(instance.header.get("AccessionNumber", "")),
         received_at=now(),
     )
     session.add(row)
     session.flush()
     reason = "corrected resend of the same SOP Instance UID" if known else None
     return _insert(session, row.id, rerun_of=predecessor, actor=NODE, reason=reason)
+
+
+def _indexed(value: str) -> str:
+    """Return an identifier; one that is longer than its VR allows is none."""
+    return value if len(value) <= LONGEST_PATIENT_ID else ""
+
+
+def name_key(patient_name: str) -> str:
+    """Return what a patient's name (VR PN) is searched by: words in lower case, without carets.
+
+    Of several component groups (PS3.5 6.2.1.1) the first that is not empty.
+    """
+    groups = (" ".join(group.replace("^", " ").split()) for group in patient_name.split("="))
+    return next((group for group in groups if group), "").casefold()[:LONGEST_NAME_KEY]
+
+
+def study_day(header: Mapping[str, Any]) -> str:
+    """Return a kept header's StudyDate as eight digits; empty where it is none."""
+    found = STUDY_DATE.fullmatch(header.get("StudyDate", ""))
+    return "".join(found.groups()) if found else ""
 
 
 def last_job_of_sop_instance(session: Session, sop_instance_uid: str) -> int | None:
@@ -136,9 +164,11 @@ def _insert(  # noqa: PLR0913 - a row has this many parts
     corrected: list[dict[str, Any]] | None = None,
 ) -> int:
     """Insert a job in its first state, with its first event."""
-    moment = now()
+    moment, instance = now(), session.get_one(InstanceRow, instance_id)
     job = JobRow(
         instance_id=instance_id,
+        calling_ae_title=instance.calling_ae_title,
+        study_date=study_day(instance.header),
         state=JobState.RECEIVED,
         reason=None,
         rerun_of=rerun_of,

@@ -359,6 +359,7 @@ def as_values(found: Finding | Refusal, words: Words = ENGLISH) -> dict[str, Any
         return {
             "outcome": "refused",
             "bone_age_months": None,
+            "determination": None,
             "weights_version": version_key(found.weights_version, found.calibration),
             "finding": refusal_values(found, words),
         }
@@ -366,6 +367,7 @@ def as_values(found: Finding | Refusal, words: Words = ENGLISH) -> dict[str, Any
     return {
         "outcome": "assessed",
         "bone_age_months": estimate.bone_age_months,
+        "determination": found.growth.determination if found.growth else None,
         "weights_version": version_key(estimate.weights_version, estimate.calibration),
         "finding": finding_values(found, words),
     }

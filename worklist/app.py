@@ -15,7 +15,9 @@ from worklist import (
     health_api,
     job_page,
     list_page,
+    live,
     login_page,
+    privacy,
     users_page,
 )
 from worklist.failures import answer_failures
@@ -28,6 +30,8 @@ LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 ROUTERS: Final = (
     health_api.router,
     list_page.router,
+    live.router,
+    privacy.router,
     job_page.router,
     login_page.router,
     account_page.router,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.datastructures import State as Kept
 
 from dicom_node.broker import Broker
 from dicom_node.db import Database, HeartbeatRow, now
@@ -19,6 +21,9 @@ SEVERITY: Final[tuple[State, ...]] = ("ok", "warning", "down")
 
 BEATS_MISSED: Final = 3
 """So many beats late, a process counts as gone."""
+
+RECENT_SECONDS: Final = 5.0
+"""A list need not ask the broker and the disk more often."""
 
 NEARLY_FULL: Final = 2
 """With less free space than so many times the reserve, the disk is a warning."""
@@ -125,6 +130,23 @@ def check_node(node: Node) -> Health:
         sweeper=_check_beats(beats, "sweep", 1, sweep_seconds),
         disk=_check_disk(node.storage),
     )
+
+
+def recent_health(kept: Kept, node: Node) -> Health:
+    """Return what was found of the node at most `RECENT_SECONDS` ago: every list shows it.
+
+    Parameters
+    ----------
+    kept : starlette.datastructures.State
+        Of the application: what was found last stays there.
+    node : Node
+        Is looked at where that is too old.
+    """
+    moment, found = getattr(kept, "health", (None, None))
+    if found is None or time.monotonic() - moment > RECENT_SECONDS:
+        found = check_node(node)
+        kept.health = (time.monotonic(), found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

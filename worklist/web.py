@@ -17,7 +17,7 @@ from dicom_node import __version__, deliveries
 from dicom_node.db import now
 from dicom_node.node import Node
 from dicom_node.vocabulary import RESEARCH_USE
-from worklist import words
+from worklist import list_words, words
 
 HERE: Final = Path(__file__).parent
 
@@ -50,6 +50,10 @@ def make_templates() -> Jinja2Templates:
     )
     environment.filters.update(
         age=words.age_words,
+        elapsed=list_words.elapsed_words,
+        name=list_words.name_words,
+        short_age=list_words.short_age,
+        signed=list_words.signed,
         date=words.date_words,
         moment=words.moment_words,
         second=words.second_words,
@@ -58,6 +62,7 @@ def make_templates() -> Jinja2Templates:
     environment.globals.update(
         job_tones=words.JOB_TONES,
         delivery_tones=words.DELIVERY_TONES,
+        determination_tones=list_words.DETERMINATION_TONES,
         health_tones=words.HEALTH_TONES,
         meanings=words.MEANINGS,
         kinds=words.KINDS,
