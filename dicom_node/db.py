@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from dicom_node.states import DeliveryState, JobState
+from dicom_node.states import DeliveryState, JobState, Priority
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_SECONDS = 10
@@ -59,12 +59,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class StateColumn(TypeDecorator[Any]):
-    """A `StrEnum` of states as text."""
+    """A `StrEnum` of states, or of priorities, as text."""
 
     impl = String(16)
     cache_ok = True
 
-    def __init__(self, states: type[JobState | DeliveryState]) -> None:
+    def __init__(self, states: type[JobState | DeliveryState | Priority]) -> None:
         super().__init__()
         self.states = states
 
@@ -94,6 +94,7 @@ class Table(DeclarativeBase):
         datetime: UtcDateTime,
         JobState: StateColumn(JobState),
         DeliveryState: StateColumn(DeliveryState),
+        Priority: StateColumn(Priority),
         dict[str, Any]: JSON,
         list[dict[str, Any]]: JSON(none_as_null=True),
         list[str]: JSON,
@@ -128,7 +129,11 @@ class InstanceRow(Table):
 
 
 class JobRow(Table):
-    """One assessment of one instance. ``state`` is written by `dicom_node.jobs` alone."""
+    """One assessment of one instance. ``state`` is written by `dicom_node.jobs` alone.
+
+    ``weights`` are those that a person asked for (None: those of the configuration), and
+    ``weights_version`` those that answered. ``accepted`` says who overruled a rejection.
+    """
 
     __tablename__ = "job"
     __table_args__ = (Index("ix_job_state_id", "state", "id"),)
@@ -149,6 +154,56 @@ class JobRow(Table):
     weights_version: Mapped[str | None]
     finding: Mapped[dict[str, Any] | None]
     corrections: Mapped[list[dict[str, Any]] | None]
+    priority: Mapped[Priority] = mapped_column(
+        default=Priority.NORMAL, server_default=Priority.NORMAL.value
+    )
+    weights: Mapped[str | None] = mapped_column(String(64))
+    accepted: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class NoteRow(Table):
+    """What a person wrote on a job; it may speak of the patient, so it is never logged."""
+
+    __tablename__ = "note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(128))
+    text: Mapped[str]
+
+
+class BatchRow(Table):
+    """One action on many jobs, done a few at a time; see `dicom_node.batches`.
+
+    ``total`` is None until every member is there; members up to ``cursor`` have had their turn.
+    """
+
+    __tablename__ = "batch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(16))
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None] = mapped_column(index=True)
+    cancelled_by: Mapped[str | None] = mapped_column(String(128))
+    total: Mapped[int | None]
+    done: Mapped[int] = mapped_column(default=0)
+    skipped: Mapped[int] = mapped_column(default=0)
+    cursor: Mapped[int] = mapped_column(default=0)
+
+
+class BatchMemberRow(Table):
+    """One job of a batch: the re-run that was made of it, or why it was skipped."""
+
+    __tablename__ = "batch_member"
+
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    rerun_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
+    skipped_because: Mapped[str | None]
 
 
 class EventRow(Table):
