@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import insert, select, update
 
 from dicom_node import actions, intake, jobs
 from dicom_node.actions import Order, Waiting
@@ -194,16 +194,10 @@ def _rerun(
         why = None if reason is None else reason[: intake.REASON_LENGTH]
         jobs.move_all(session, some, JobState.RECEIVED, target, reason=why)
     if made:
-        session.execute(
-            update(BatchMemberRow)
-            .where(
-                BatchMemberRow.batch_id == bindparam("b_batch"),
-                BatchMemberRow.job_id == bindparam("b_old"),
-            )
-            .values(rerun_id=bindparam("b_new")),
-            [{"b_batch": batch.id, "b_old": old, "b_new": new} for old, new in made.items()],
-            execution_options={"synchronize_session": None},
-        )
+        rows = [
+            {"batch_id": batch.id, "job_id": old, "rerun_id": new} for old, new in made.items()
+        ]
+        session.execute(update(BatchMemberRow), rows)
     return Waiting(jobs=by_verdict.get(None, [])), refused
 
 

@@ -9,7 +9,15 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dicom_node.node import Node
-from worklist import health_api, job_page, list_page
+from worklist import (
+    actions,
+    actions_api,
+    batches,
+    compare_page,
+    health_api,
+    job_page,
+    list_page,
+)
 from worklist.failures import answer_failures
 from worklist.web import HERE, SecurityHeaders, make_templates
 
@@ -19,6 +27,10 @@ ROUTERS: Final = (
     health_api.router,
     list_page.router,
     job_page.router,
+    actions.router,
+    batches.router,
+    compare_page.router,
+    actions_api.router,
 )
 
 
@@ -30,6 +42,7 @@ def create_app(node: Node) -> FastAPI:
     """
     app = FastAPI(title="Bone age worklist", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.node = node
+    app.state.matching = None  # what the list's filter shows: worklist.orders.Matching
     app.state.templates = make_templates()
     for router in ROUTERS:
         app.include_router(router)
