@@ -33,9 +33,7 @@ def main() -> None:
     parser.add_argument("--database", default="sqlite")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        config = Config(
-            data_directory=Path(folder), database=DatabaseSection(url=given.database)
-        )
+        config = Config(data_directory=Path(folder), database=DatabaseSection(url=given.database))
         migrations.upgrade(config)
         node = Node.of(config)
         server = subprocess.Popen(embedded_server_command(config.broker_socket))

@@ -194,9 +194,7 @@ def _rerun(
         why = None if reason is None else reason[: intake.REASON_LENGTH]
         jobs.move_all(session, some, JobState.RECEIVED, target, reason=why)
     if made:
-        rows = [
-            {"batch_id": batch.id, "job_id": old, "rerun_id": new} for old, new in made.items()
-        ]
+        rows = [{"batch_id": batch.id, "job_id": old, "rerun_id": new} for old, new in made.items()]
         session.execute(update(BatchMemberRow), rows)
     return Waiting(jobs=by_verdict.get(None, [])), refused
 
