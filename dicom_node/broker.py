@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +14,10 @@ from celery import Celery
 from kombu.exceptions import KombuError
 
 from dicom_node.errors import ConfigError
+from dicom_node.states import Priority
 
 Queue = Literal["assess", "send", "fetch"]
-"""A queue carries the task of its name; `fetch` is served by the process that serves `send`."""
+"""Each carries the task of its name, for each priority apart; one process serves the last two."""
 QUEUES: tuple[Queue, ...] = ("assess", "send", "fetch")
 
 BROKER_ERRORS = (KombuError, redis.RedisError, OSError)
@@ -21,6 +25,22 @@ BROKER_ERRORS = (KombuError, redis.RedisError, OSError)
 
 CONNECT_SECONDS = 2.0
 SOCKET_SECONDS = 15.0
+
+
+def key_of(queue: Queue, priority: Priority) -> str:
+    """Return the list in Redis that holds a queue's ids of one priority."""
+    return queue if priority == Priority.NORMAL else f"{queue}-{priority}"
+
+
+def priority_of(key: str | None) -> Priority | None:
+    """Return the priority of a list in Redis; None where it is none of ours."""
+    found = (one for one in Priority for queue in QUEUES if key_of(queue, one) == key)
+    return next(found, None)
+
+
+def keys_of(*queues: Queue) -> list[str]:
+    """Return the lists of some queues, in the order in which they are to be served."""
+    return [key_of(queue, priority) for priority in Priority for queue in queues]
 
 
 def make_app(url: str) -> Celery:
@@ -68,18 +88,35 @@ class Broker:
             socket_timeout=CONNECT_SECONDS,
         )
 
-    def enqueue(self, queue: Queue, item_id: int) -> bool:
+    def enqueue(self, queue: Queue, item_id: int, priority: Priority = Priority.NORMAL) -> bool:
         """Hand one id to a queue; False where the broker is away, which the sweeper mends."""
         try:
-            self.app.send_task(queue, args=[item_id], queue=queue, retry=False)
+            self.app.send_task(queue, args=[item_id], queue=key_of(queue, priority), retry=False)
         except BROKER_ERRORS:
             return False
         return True
 
-    def depth(self, queue: Queue) -> int | None:
-        """Return how many ids wait in a queue; None where the broker is away."""
+    def enqueue_all(
+        self, queue: Queue, item_ids: Sequence[int], priority: Priority = Priority.NORMAL
+    ) -> list[int]:
+        """Hand ids to a queue; the first that the broker does not take ends it.
+
+        Returns
+        -------
+        list of int
+            Those that were taken.
+        """
+        one = partial(self.enqueue, queue, priority=priority)
+        return list(itertools.takewhile(one, item_ids))
+
+    def depth(self, queue: Queue, priority: Priority | None = None) -> int | None:
+        """Return how many ids wait in a queue, of one priority or of all.
+
+        None where the broker is away.
+        """
+        wanted = list(Priority) if priority is None else [priority]
         try:
-            return int(self._client.llen(queue))
+            return sum(int(self._client.llen(key_of(queue, one))) for one in wanted)
         except BROKER_ERRORS:
             return None
 

@@ -6,8 +6,6 @@ job, 5 not allowed in this state, 6 the peer refused or is away.
 
 from __future__ import annotations
 
-import getpass
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,22 +19,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node import (
     __version__,
     deliveries,
-    intake,
-    jobs,
+    job_commands,
     log,
     migrations,
     records,
     storage,
 )
-from dicom_node.config import Config, config_path, describe, load_config
-from dicom_node.errors import NodeError, NotAllowedError, PeerError
-from dicom_node.node import Node
+from dicom_node.command_line import AsJson, JobId, config_of, node_of, print_json
+from dicom_node.config import config_path, describe
+from dicom_node.errors import NodeError, PeerError
 from dicom_node.states import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from dicom_node.finding import CorrectedKeyword
 
 NOT_ELIGIBLE = 3
 
@@ -48,14 +43,7 @@ app = typer.Typer(
 )
 database_app = typer.Typer(no_args_is_help=True, help="The database's tables.")
 app.add_typer(database_app, name="db")
-
-JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number, as `jobs` shows it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
-
-
-def _print_json(value: object) -> None:
-    """Print JSON on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))  # noqa: T201 - the command's answer
+app.add_typer(job_commands.app)
 
 
 def _version(value: bool) -> None:
@@ -83,29 +71,12 @@ def _common(
     context.obj = config_path(config)
 
 
-def _config(context: typer.Context) -> Config:
-    """Read the configuration."""
-    return load_config(context.obj)
-
-
-def _node(context: typer.Context) -> Node:
-    """Put the node together; it is closed when the command ends."""
-    node = Node.of(_config(context))
-    context.call_on_close(node.close)
-    return node
-
-
-def _operator() -> str:
-    """Return the actor that events of the command line name."""
-    return f"{getpass.getuser()} (command line)"
-
-
 @app.command()
 def serve(context: typer.Context) -> None:
     """Run every part under one supervisor, until SIGTERM or Ctrl-C."""
     from dicom_node.supervisor import Supervisor, parts_of  # noqa: PLC0415
 
-    config = _config(context)
+    config = config_of(context)
     with storage.hold(config.data_directory):
         migrations.upgrade(config)
         supervisor = Supervisor(parts_of(config, context.obj.resolve()))
@@ -119,7 +90,7 @@ def listen(context: typer.Context) -> None:
     """Run one listener: C-ECHO and C-STORE."""
     from dicom_node.scp import listen as run  # noqa: PLC0415 - pynetdicom, only where needed
 
-    run(_node(context))
+    run(node_of(context))
 
 
 @app.command()
@@ -134,10 +105,10 @@ def work(
     from dicom_node.worker import work as run  # noqa: PLC0415
 
     if queue in {"assess", "send"}:
-        run(_node(context), _queue(queue))
+        run(node_of(context), _queue(queue))
     elif queue is None:
         file = context.obj.resolve()
-        _config(context)
+        config_of(context)
         names = ("assess", "send")
         Supervisor([Part(n, own_command(file, "work", "--queue", n)) for n in names]).run()
     else:
@@ -154,7 +125,7 @@ def sweep(context: typer.Context) -> None:
     """Run the sweeper: what the broker lost or a dead process held goes on."""
     from dicom_node.sweep import sweep as run  # noqa: PLC0415
 
-    run(_node(context))
+    run(node_of(context))
 
 
 @app.command()
@@ -163,7 +134,7 @@ def worklist(context: typer.Context) -> None:
     import os  # noqa: PLC0415
 
     file = str(context.obj.resolve())
-    _config(context)
+    config_of(context)
     # The page is a package of its own that the node starts and does not import.
     os.execv(sys.executable, [sys.executable, "-m", "worklist", "--config", file])  # noqa: S606
 
@@ -178,9 +149,9 @@ def explain(
     """Say what the node would do with a file, and why; nothing is stored."""
     from dicom_node.explain import explain as run  # noqa: PLC0415
 
-    found = run(_config(context), file, calling)
+    found = run(config_of(context), file, calling)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         verdict = "would be assessed" if found["eligible"] else "would be rejected"
         print(f"{file}: {verdict}" + (f": {found['reason']}" if found["reason"] else ""))  # noqa: T201
@@ -198,11 +169,11 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    node = _node(context)
+    node = node_of(context)
     with node.database.read() as session:
         found = records.list_jobs(session, state, limit=limit)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     table = Table("job", "state", "bone age", "destinations", "reason")
     for job in found:
@@ -218,11 +189,11 @@ def list_jobs(
 @app.command()
 def show(context: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Show one job: its report as text, its results, every event."""
-    node = _node(context)
+    node = node_of(context)
     with node.database.read() as session:
         found = records.show_job(session, job)
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     reason = f": {found['reason']}" if found["reason"] else ""
     lines = [f"job {found['id']}: {found['state']}{reason}"]
@@ -240,70 +211,6 @@ def _event_line(event: dict[str, Any]) -> str:
 
 
 @app.command()
-def rerun(
-    context: typer.Context,
-    job: JobId,
-    sex: Annotated[
-        str | None, typer.Option(help="M, F or unknown, instead of what the header says.")
-    ] = None,
-    birth_date: Annotated[
-        str | None, typer.Option(help="YYYYMMDD, instead of what the header says.")
-    ] = None,
-    laterality: Annotated[
-        str | None, typer.Option(help="L or R, instead of what the header says.")
-    ] = None,
-) -> None:
-    """Assess a radiograph again: a new job that names this one; corrections are in its report."""
-    said: dict[CorrectedKeyword, str | None] = {
-        "PatientSex": sex,
-        "PatientBirthDate": birth_date,
-        "ImageLaterality": laterality,
-    }
-    corrected = {keyword: value for keyword, value in said.items() if value is not None}
-    node = _node(context)
-    with node.database.write() as session:
-        new = jobs.rerun(session, job, _operator(), corrected)
-    state = intake.admit(node, new)
-    with node.database.read() as session:
-        reason = jobs.get(session, new).reason
-    print(f"job {new} is {state}" + (f": {reason}" if reason else ""))  # noqa: T201
-
-
-@app.command()
-def retry(
-    context: typer.Context,
-    job: JobId,
-    to: Annotated[str | None, typer.Option(help="Only this destination.")] = None,
-) -> None:
-    """Go on with a job that stopped: send again, assess again, or accept a rejected one."""
-    from dicom_node.pipeline import enqueue_delivery  # noqa: PLC0415
-
-    node = _node(context)
-    with node.database.write() as session:
-        state = jobs.get(session, job).state
-        again = deliveries.retry(session, job, _operator(), to)
-        if not again:
-            if to is not None or state not in {JobState.FAILED, JobState.REJECTED}:
-                msg = f"job {job} is {state}: there is nothing to try again"
-                raise NotAllowedError(msg)
-            jobs.change(session, job, JobState.QUEUED, actor=_operator(), reason="retry")
-    for delivery_id in again:
-        enqueue_delivery(node, delivery_id)
-    if not again:
-        intake.enqueue(node, job)
-    print(f"job {job}: " + (f"{len(again)} deliveries wait" if again else "queued"))  # noqa: T201
-
-
-@app.command()
-def cancel(context: typer.Context, job: JobId) -> None:
-    """Cancel a job that has not begun."""
-    node = _node(context)
-    with node.database.write() as session:
-        jobs.change(session, job, JobState.CANCELLED, actor=_operator())
-    print(f"job {job} is cancelled")  # noqa: T201
-
-
-@app.command()
 def send(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="DICOM files.", exists=True, dir_okay=False)],
@@ -312,7 +219,7 @@ def send(
     """Send files to a destination by C-STORE."""
     from dicom_node import scu  # noqa: PLC0415
 
-    config = _config(context)
+    config = config_of(context)
     failed = False
     for transfer in scu.store(config.node.ae_title, config.destination(to), files):
         stored = deliveries.is_stored(transfer.status)
@@ -330,7 +237,7 @@ def echo(
     """Send a C-ECHO to a destination."""
     from dicom_node import scu  # noqa: PLC0415
 
-    config = _config(context)
+    config = config_of(context)
     scu.echo(config.node.ae_title, config.destination(name))
     print(f"{name} answers")  # noqa: T201
 
@@ -338,21 +245,21 @@ def echo(
 @database_app.command("upgrade")
 def upgrade_database(context: typer.Context) -> None:
     """Create or migrate the tables."""
-    migrations.upgrade(_config(context))
+    migrations.upgrade(config_of(context))
     print("the tables are up to date")  # noqa: T201
 
 
 @app.command("check-config")
 def check_config(context: typer.Context, as_json: AsJson = False) -> None:
     """Check the configuration file and show what is in force, passwords hidden."""
-    config = _config(context)
+    config = config_of(context)
     if config.inference.calibration is not None:
         from dicom_node.infer import load_estimator  # noqa: PLC0415 - torch, only where needed
 
         # On the CPU: the machine that checks need not be the one that assesses.
         load_estimator(config.inference.model_copy(update={"device": "cpu"}))
     if as_json:
-        _print_json(describe(config))
+        print_json(describe(config))
     else:
         print(f"{context.obj}: good")  # noqa: T201
 
@@ -362,9 +269,9 @@ def verify(context: typer.Context, as_json: AsJson = False) -> None:
     """Check that what the database promises is on the disk, unaltered."""
     from dicom_node.verify import verify as run  # noqa: PLC0415
 
-    found = run(_node(context))
+    found = run(node_of(context))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         for problem in found["problems"]:
             print(problem)  # noqa: T201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -18,6 +19,11 @@ from dicom_node.errors import ConfigError
 
 DEFAULT_FILE = "config.yaml"
 ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
+DEFAULT_WEIGHTS = "tjnet-gpu"
+"""What ``default`` stands for, as in `models.tjnet.weights`, which needs torch."""
+
+SHIPPED = Path(__file__).parents[1] / "models" / "tjnet" / "weights"
+LONGEST_WEIGHTS_NAME = 64
 SOCKET_PATH_LIMIT = 100
 """A Unix socket's path may hold 107 bytes; a longer data directory gets a port instead."""
 
@@ -75,6 +81,17 @@ def _issuer(value: str) -> str:
         msg = "the address of an OpenID provider begins with https://"
         raise ValueError(msg)
     return value
+
+
+def _weights_name(weights: str) -> str:
+    """Return what weights are called: a file's name without its ending."""
+    return Path(weights).name.removesuffix(".safetensors")
+
+
+@cache
+def shipped_weights() -> tuple[str, ...]:
+    """Return the names of the weights that lie beside the network; torch is not needed for it."""
+    return tuple(sorted(_weights_name(file.name) for file in SHIPPED.glob("*.safetensors")))
 
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
@@ -285,6 +302,9 @@ class InferenceSection(_Section):
         ``auto``, ``cpu`` or ``cuda[:N]``.
     weights : str
         ``default``, a shipped name, or the path of a safetensors file.
+    more_weights : list of str
+        Paths of further safetensors files that a re-run may ask for, each by its file's name;
+        those that are shipped may be asked for anyway.
     calibration : str or None
         Path of a site's correction, made by ``python -m models calibrate`` for these weights.
     views : int
@@ -297,10 +317,38 @@ class InferenceSection(_Section):
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")
     weights: str = "default"
+    more_weights: list[str] = []
     calibration: str | None = None
     views: Literal[1, 2, 10] = 1
     workers: int = Field(default=1, ge=0)
     threads: int = Field(default=1, ge=0)
+
+    @property
+    def own_weights(self) -> str:
+        """Return the name of the weights that assess unless others are asked for."""
+        return DEFAULT_WEIGHTS if self.weights == "default" else _weights_name(self.weights)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Return the names of all weights that a re-run may ask for, those in force first."""
+        more = [_weights_name(path) for path in self.more_weights]
+        return tuple(dict.fromkeys([self.own_weights, *more, *shipped_weights()]))
+
+    def weights_of(self, name: str) -> str:
+        """Return the file, or the shipped name, that a name of `choices` stands for.
+
+        Raises
+        ------
+        ConfigError
+            If there are no such weights.
+        """
+        for path in (self.weights, *self.more_weights):
+            if _weights_name(path) == name:
+                return path
+        if name not in self.choices:
+            msg = f"no weights are called {name!r}; there are {', '.join(self.choices)}"
+            raise ConfigError(msg)
+        return name
 
 
 class ResultsSection(_Section):
@@ -624,8 +672,26 @@ def _placed_inference(inference: InferenceSection, path: Path) -> InferenceSecti
         files["weights"] = inference.weights
     if inference.calibration is not None:
         files["calibration"] = inference.calibration
-    placed = {key: _placed_file(file, f"inference.{key}", path) for key, file in files.items()}
+    placed: dict[str, Any] = {
+        key: _placed_file(file, f"inference.{key}", path) for key, file in files.items()
+    }
+    key = "inference.more_weights"
+    placed["more_weights"] = [_placed_file(file, key, path) for file in inference.more_weights]
+    _check_names_of_weights(inference, path)
     return inference.model_copy(update=placed)
+
+
+def _check_names_of_weights(inference: InferenceSection, path: Path) -> None:
+    """Check that every choice of weights has a name of its own, which the database can hold."""
+    more = [_weights_name(file) for file in inference.more_weights]
+    taken = {inference.own_weights, *shipped_weights()}
+    for index, name in enumerate(more):
+        if name in taken or name in more[:index]:
+            msg = f"{path}: inference.more_weights: other weights are called {name!r} already"
+            raise ConfigError(msg)
+        if len(name) > LONGEST_WEIGHTS_NAME:
+            msg = f"{path}: inference.more_weights: a name of more than 64 characters: {name!r}"
+            raise ConfigError(msg)
 
 
 def _placed_file(file: str, key: str, path: Path) -> str:

@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from dicom_node.states import DeliveryState, JobState
+from dicom_node.states import DeliveryState, JobState, Priority
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_SECONDS = 10
@@ -61,12 +61,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class StateColumn(TypeDecorator[Any]):
-    """A `StrEnum` of states as text."""
+    """A `StrEnum` of states, or of priorities, as text."""
 
     impl = String(16)
     cache_ok = True
 
-    def __init__(self, states: type[JobState | DeliveryState]) -> None:
+    def __init__(self, states: type[JobState | DeliveryState | Priority]) -> None:
         super().__init__()
         self.states = states
 
@@ -96,6 +96,7 @@ class Table(DeclarativeBase):
         datetime: UtcDateTime,
         JobState: StateColumn(JobState),
         DeliveryState: StateColumn(DeliveryState),
+        Priority: StateColumn(Priority),
         dict[str, Any]: JSON,
         list[dict[str, Any]]: JSON(none_as_null=True),
         list[str]: JSON,
@@ -148,6 +149,9 @@ class JobRow(Table):
     ``calling_ae_title`` and ``study_date`` repeat what the instance says, and ``determination`` what
     the finding says: the list filters and sorts a million jobs by them. ``updated_at`` is when the
     job came to its present state.
+
+    ``weights`` are those that a person asked for (None: those of the configuration), and
+    ``weights_version`` those that answered. ``accepted`` says who overruled a rejection.
     """
 
     __tablename__ = "job"
@@ -182,6 +186,56 @@ class JobRow(Table):
     calling_ae_title: Mapped[str] = mapped_column(String(16), default="", server_default="")
     study_date: Mapped[str] = mapped_column(String(8), default="", server_default="")
     determination: Mapped[str | None] = mapped_column(String(16))
+    priority: Mapped[Priority] = mapped_column(
+        default=Priority.NORMAL, server_default=Priority.NORMAL.value
+    )
+    weights: Mapped[str | None] = mapped_column(String(64))
+    accepted: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class NoteRow(Table):
+    """What a person wrote on a job; it may speak of the patient, so it is never logged."""
+
+    __tablename__ = "note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(128))
+    text: Mapped[str]
+
+
+class BatchRow(Table):
+    """One action on many jobs, done a few at a time; see `dicom_node.batches`.
+
+    ``total`` is None until every member is there; members up to ``cursor`` have had their turn.
+    """
+
+    __tablename__ = "batch"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(16))
+    settings: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None] = mapped_column(index=True)
+    cancelled_by: Mapped[str | None] = mapped_column(String(128))
+    total: Mapped[int | None]
+    done: Mapped[int] = mapped_column(default=0)
+    skipped: Mapped[int] = mapped_column(default=0)
+    cursor: Mapped[int] = mapped_column(default=0)
+
+
+class BatchMemberRow(Table):
+    """One job of a batch: the re-run that was made of it, or why it was skipped."""
+
+    __tablename__ = "batch_member"
+
+    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    rerun_id: Mapped[int | None] = mapped_column(ForeignKey("job.id"))
+    skipped_because: Mapped[str | None]
 
 
 class EventRow(Table):

@@ -16,6 +16,7 @@ from dicom_node.states import (
     GIVEN_UP,
     DeliveryState,
     JobState,
+    Priority,
     check_delivery_move,
     job_state_for,
 )
@@ -302,15 +303,29 @@ def mark_enqueued(session: Session, delivery_ids: list[int]) -> None:
     )
 
 
-def lost(session: Session, before: datetime, depth: int, limit: int) -> list[int]:
+def lost(
+    session: Session,
+    before: datetime,
+    depth: int,
+    limit: int,
+    priority: Priority = Priority.NORMAL,
+) -> list[int]:
     """Return deliveries that are due and seem not to wait in the broker.
 
     As `dicom_node.jobs.lost`; the longest due come first.
     """
-    waiting = (DeliveryRow.state == DeliveryState.WAITING, DeliveryRow.next_attempt_at <= now())
-    due = select(DeliveryRow.id).where(*waiting).order_by(DeliveryRow.next_attempt_at)
+    waiting = (
+        DeliveryRow.state == DeliveryState.WAITING,
+        DeliveryRow.next_attempt_at <= now(),
+        JobRow.priority == priority,
+    )
+    ids = select(DeliveryRow.id).join(JobRow, JobRow.id == DeliveryRow.job_id)
+    due = ids.where(*waiting).order_by(DeliveryRow.next_attempt_at)
     never = session.scalars(due.where(DeliveryRow.enqueued_at.is_(None)).limit(limit)).all()
-    handed = select(func.count()).where(*waiting, DeliveryRow.enqueued_at.is_not(None))
+    count = select(func.count()).select_from(DeliveryRow)
+    handed = count.join(JobRow, JobRow.id == DeliveryRow.job_id).where(
+        *waiting, DeliveryRow.enqueued_at.is_not(None)
+    )
     lacking = min(limit, max(0, session.scalars(handed).one() - depth))
     oldest = session.scalars(due.where(DeliveryRow.enqueued_at < before).limit(lacking)).all()
     return [*never, *oldest]

@@ -5,8 +5,10 @@
     NodeError                     anything the node raises on purpose
     ├── ConfigError               config.yaml cannot be used (exit 2)
     ├── NoSuchJobError            no job has this id (exit 4)
+    ├── NoSuchBatchError          no batch has this id (exit 4)
     ├── NotAllowedError           the job's state does not allow it (exit 5)
     ├── CorrectionError           a person's correction cannot be (exit 2)
+    ├── OrderError                what a person asks of jobs cannot be (exit 2)
     ├── PeerError                 a peer refused or is away (exit 6)
     │   └── NoContextError        it accepts none of the kinds of object that were proposed
     ├── PixelsError               the pixel data cannot be read as one radiograph
@@ -42,6 +44,12 @@ class NoSuchJobError(NodeError):
     exit_code = 4
 
 
+class NoSuchBatchError(NodeError):
+    """No batch has this id."""
+
+    exit_code = 4
+
+
 class NotAllowedError(NodeError):
     """The job is in a state that does not allow what was asked."""
 
@@ -50,6 +58,12 @@ class NotAllowedError(NodeError):
 
 class CorrectionError(NodeError):
     """A correction that cannot be; its value is not repeated: it may be a birth date."""
+
+    exit_code = 2
+
+
+class OrderError(NodeError):
+    """What a person asks of jobs cannot be, such as weights that are not here."""
 
     exit_code = 2
 

@@ -35,6 +35,22 @@ class Correction:
 
 
 @dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Who had a radiograph assessed that the rules had rejected.
+
+    Attributes
+    ----------
+    actor : str
+        Who accepted it.
+    overrule_gate : bool
+        Whether also the gate, which looks at the pixels, was overruled.
+    """
+
+    actor: str
+    overrule_gate: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Replaced:
     """The result that this one replaces.
 
@@ -62,6 +78,7 @@ class Known:
     earlier: tuple[EarlierResult, ...] = ()
     corrections: tuple[Correction, ...] = ()
     replaces: Replaced | None = None
+    accepted: Acceptance | None = None
 
     def corrected(self, keyword: CorrectedKeyword) -> str | None:
         """Return what a person said instead of the header, or None."""
@@ -96,6 +113,8 @@ class Finding:
         What a person said instead of the header.
     replaces : Replaced or None
         The result that this one is a re-run of.
+    accepted : Acceptance or None
+        Who overruled a rejection, so that there is a finding at all.
     """
 
     estimate: Estimate
@@ -108,6 +127,7 @@ class Finding:
     velocity: Velocity | None = None
     corrections: tuple[Correction, ...] = ()
     replaces: Replaced | None = None
+    accepted: Acceptance | None = None
 
 
 @dataclass(frozen=True, slots=True)

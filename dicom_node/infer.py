@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from models.estimate import Estimate
 
 NOTHING_MORE: Final = Known()
+OTHERS_KEPT: Final = 2
+"""Weights beside those of the configuration that stay in memory, the last ones used."""
 SIDES: Final[dict[str, Laterality]] = {"L": "L", "R": "R"}
 
 
@@ -58,6 +61,40 @@ def load_estimator(section: InferenceSection) -> Estimator:
         raise ConfigError(msg) from error
 
 
+class Estimators:
+    """The configuration's weights, and on demand those that a re-run asks for.
+
+    Parameters
+    ----------
+    section : InferenceSection
+        What weights there are, and how they are used.
+    own : Estimator
+        With the weights of the configuration; it stays.
+    """
+
+    def __init__(self, section: InferenceSection, own: Estimator) -> None:
+        self._section, self._own = section, own
+        self._others: OrderedDict[str, Estimator] = OrderedDict()
+
+    def of(self, name: str | None) -> Estimator:
+        """Return an estimator with the weights of a name; None: those of the configuration.
+
+        Raises
+        ------
+        ConfigError
+            If there are no such weights, or they cannot be loaded.
+        """
+        if name is None or name == self._section.own_weights:
+            return self._own
+        if name not in self._others:
+            chosen = {"weights": self._section.weights_of(name), "calibration": None}
+            self._others[name] = load_estimator(self._section.model_copy(update=chosen))
+        self._others.move_to_end(name)
+        while len(self._others) > OTHERS_KEPT:
+            self._others.popitem(last=False)
+        return self._others[name]
+
+
 def find(
     estimator: Estimator, source: Dataset, known: Known = NOTHING_MORE
 ) -> tuple[npt.NDArray[np.float32], Finding | Refusal]:
@@ -79,7 +116,7 @@ def find(
     picture = read_picture_pixels(source)
     try:
         sex = known.corrected("PatientSex") or recorded_sex(source)
-        estimate = estimator.estimate(picture, sex)
+        estimate = _estimate(estimator, picture, sex, known)
     except UnusablePictureError as error:
         return picture, Refusal(
             reason=str(error),
@@ -89,6 +126,15 @@ def find(
             calibration=estimator.calibration.version if estimator.calibration else None,
         )
     return picture, _finding(source, estimate, known, started_at)
+
+
+def _estimate(
+    estimator: Estimator, picture: npt.NDArray[np.float32], sex: str, known: Known
+) -> Estimate:
+    """Return the estimate; what the gate says of the picture counts unless it was overruled."""
+    if known.accepted is not None and known.accepted.overrule_gate:
+        return estimator.assess(picture, sex)[0]
+    return estimator.estimate(picture, sex)
 
 
 def _finding(source: Dataset, estimate: Estimate, known: Known, started_at: datetime) -> Finding:
@@ -107,6 +153,7 @@ def _finding(source: Dataset, estimate: Estimate, known: Known, started_at: date
         velocity=growth_velocity(estimate, day, earlier),
         corrections=known.corrections,
         replaces=known.replaces,
+        accepted=known.accepted,
     )
 
 

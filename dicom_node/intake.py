@@ -11,17 +11,22 @@ import structlog
 from pydicom import Dataset
 from sqlalchemy import select
 
-from dicom_node import jobs
-from dicom_node.db import InstanceRow, JobRow, now
+from dicom_node import deliveries, jobs
+from dicom_node.db import DeliveryRow, InstanceRow, JobRow, now
 from dicom_node.eligibility import reason_to_reject
 from dicom_node.errors import UnreadableError
 from dicom_node.examination import Candidate, choose
 from dicom_node.header import read_header
 from dicom_node.routes import secondary_capture_allowed
 from dicom_node.source_header import laterality
-from dicom_node.states import JobState
+from dicom_node.states import JobState, Priority
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import InstrumentedAttribute
+
+    from dicom_node.broker import Queue
     from dicom_node.config import Config
     from dicom_node.finding import Laterality
     from dicom_node.node import Node
@@ -54,7 +59,7 @@ def admit(node: Node, job_id: int) -> JobState:
         job = jobs.get(session, job_id)
         instance = session.get_one(InstanceRow, job.instance_id)
         of_a_person = jobs.was_asked_for(session, job_id)
-    reason, _ = _verdict_on(node, instance)
+    reason = None if job.accepted else _verdict_on(node, instance)[0]
     if reason is None and node.config.examination.quiet_seconds and not of_a_person:
         return _settle_examination(node, job_id, instance.study_instance_uid)
     return settle(node, job_id, reason)
@@ -67,6 +72,24 @@ def _verdict_on(node: Node, instance: InstanceRow) -> tuple[str | None, Dataset]
         return verdict(node.config, instance.calling_ae_title, header), header
     except UnreadableError as error:
         return str(error), Dataset()
+
+
+def verdicts(node: Node, job_ids: Sequence[int]) -> dict[int, str | None]:
+    """Return why the radiographs of jobs are not assessed, or None, by their headers.
+
+    Rules that were overruled for a job are so for its re-run.
+    """
+    query = (
+        select(JobRow.id, JobRow.accepted, InstanceRow)
+        .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
+        .where(JobRow.id.in_(job_ids))
+    )
+    with node.database.read() as session:
+        rows = session.execute(query).all()
+    return {
+        job_id: None if accepted else _verdict_on(node, instance)[0]
+        for job_id, accepted, instance in rows
+    }
 
 
 def _settle_examination(node: Node, job_id: int, study_instance_uid: str) -> JobState:
@@ -129,36 +152,74 @@ def settle(node: Node, job_id: int, reason: str | None) -> JobState:
 
 
 def enqueue(node: Node, job_id: int) -> None:
-    """Hand a queued job to the broker and note that; a broker that is away is no error.
+    """Hand a queued job to the broker, as `enqueue_all`."""
+    enqueue_all(node, [job_id])
+
+
+def enqueue_all(node: Node, job_ids: Sequence[int]) -> None:
+    """Hand queued jobs to the broker and note that; a broker that is away is no error.
 
     Where an archive is configured, the earlier results of a known patient are fetched first. The
     sweeper hands a job that is lost on that way straight to be assessed, without them.
     """
-    if not _has_archive(node, job_id):
-        hand_over(node, job_id)
-    elif node.broker.enqueue("fetch", job_id):
-        with node.database.write() as session:
-            jobs.mark_enqueued(session, [job_id], after_seconds=FETCH_SECONDS)
-    else:
-        log.warning("broker away; the sweeper will enqueue", job=job_id)
-
-
-def _has_archive(node: Node, job_id: int) -> bool:
-    """Return whether there is an archive that may know the patient of a job."""
-    if node.config.history.archive is None:
-        return False
-    with node.database.read() as session:
-        instance = session.get_one(InstanceRow, jobs.get(session, job_id).instance_id)
-        return bool(instance.patient_id)
+    for priority, ids in _by_priority(node, JobRow.id, job_ids).items():
+        fetched = _with_history(node, ids)
+        _hand(node, "fetch", [one for one in ids if one in fetched], priority)
+        _hand(node, "assess", [one for one in ids if one not in fetched], priority)
 
 
 def hand_over(node: Node, job_id: int) -> None:
     """Hand a queued job to the assessing worker, its history fetched or not."""
-    if not node.broker.enqueue("assess", job_id):
-        log.warning("broker away; the sweeper will enqueue", job=job_id)
+    for priority, ids in _by_priority(node, JobRow.id, [job_id]).items():
+        _hand(node, "assess", ids, priority)
+
+
+def send_all(node: Node, delivery_ids: Sequence[int]) -> None:
+    """Hand waiting deliveries to the broker; one that is away is mended by the sweeper."""
+    for priority, ids in _by_priority(node, DeliveryRow.id, delivery_ids).items():
+        _hand(node, "send", ids, priority)
+
+
+def _by_priority(
+    node: Node, column: InstrumentedAttribute[int], ids: Sequence[int]
+) -> dict[Priority, list[int]]:
+    """Return jobs, or deliveries, by the priority of their job."""
+    query = select(column, JobRow.priority).where(column.in_(ids)).order_by(column)
+    if column is DeliveryRow.id:
+        query = query.join(JobRow, JobRow.id == DeliveryRow.job_id)
+    found: dict[Priority, list[int]] = {}
+    with node.database.read() as session:
+        for item_id, priority in session.execute(query):
+            found.setdefault(priority, []).append(item_id)
+    return found
+
+
+def _with_history(node: Node, job_ids: Sequence[int]) -> set[int]:
+    """Return the jobs of which an archive may know the patient."""
+    if node.config.history.archive is None:
+        return set()
+    query = (
+        select(JobRow.id)
+        .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
+        .where(JobRow.id.in_(job_ids), InstanceRow.patient_id != "")
+    )
+    with node.database.read() as session:
+        return set(session.scalars(query))
+
+
+def _hand(node: Node, queue: Queue, ids: Sequence[int], priority: Priority) -> None:
+    """Hand ids to the broker and note which it took."""
+    taken = node.broker.enqueue_all(queue, ids, priority)
+    if len(taken) < len(ids):
+        log.warning("broker away; the sweeper will enqueue", queue=queue, ids=ids[len(taken) :])
+    if not taken:
         return
     with node.database.write() as session:
-        jobs.mark_enqueued(session, [job_id])
+        if queue == "send":
+            deliveries.mark_enqueued(session, taken)
+        else:
+            after_seconds = FETCH_SECONDS if queue == "fetch" else 0
+            jobs.mark_enqueued(session, taken, after_seconds=after_seconds)
 
 
 def unadmitted(node: Node, limit: int = 1000) -> list[int]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session, aliased
 
 from dicom_node import corrections
 from dicom_node.db import EventRow, InstanceRow, JobRow, OutputRow, now
 from dicom_node.errors import NoSuchJobError, NotAllowedError
 from dicom_node.finding import CorrectedKeyword
-from dicom_node.states import JOB_MOVES, JobState, check_job_move
+from dicom_node.states import JOB_MOVES, JobState, Priority, check_job_move
 
 NODE = "node"
 """The actor of moves that no person asked for."""
@@ -81,6 +81,17 @@ class NewInstance:
     calling_ae_title: str
     peer_address: str
     header: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked of re-runs; see `rerun`."""
+
+    actor: str
+    corrected: Mapping[CorrectedKeyword, str] = field(default_factory=dict)
+    weights: str | None = None
+    priority: Priority = Priority.NORMAL
+    batch_id: int | None = None
 
 
 def receive(session: Session, instance: NewInstance) -> int | None:
@@ -154,32 +165,44 @@ def last_job_of_sop_instance(session: Session, sop_instance_uid: str) -> int | N
     return session.scalar(newest)
 
 
-def _insert(  # noqa: PLR0913 - a row has this many parts
+def _insert(
     session: Session,
     instance_id: int,
     *,
     rerun_of: int | None,
     actor: str,
     reason: str | None,
-    corrected: list[dict[str, Any]] | None = None,
 ) -> int:
     """Insert a job in its first state, with its first event."""
-    moment, instance = now(), session.get_one(InstanceRow, instance_id)
-    job = JobRow(
-        instance_id=instance_id,
-        calling_ae_title=instance.calling_ae_title,
-        study_date=study_day(instance.header),
-        state=JobState.RECEIVED,
-        reason=None,
-        rerun_of=rerun_of,
-        corrections=corrected or None,
-        created_at=moment,
-        updated_at=moment,
+    values = {"instance_id": instance_id, "rerun_of": rerun_of}
+    return _insert_all(session, [values], [reason], actor)[0]
+
+
+def _insert_all(
+    session: Session, rows: list[dict[str, Any]], reasons: Sequence[str | None], actor: str
+) -> list[int]:
+    """Insert jobs in their first state, each with its first event, in two statements."""
+    moment = now()
+    common = {"state": JobState.RECEIVED, "created_at": moment, "updated_at": moment}
+    made = insert(JobRow).returning(JobRow.id, sort_by_parameter_order=True)
+    listed = _listed(session, {row["instance_id"] for row in rows})
+    ids = list(
+        session.scalars(made, [{**common, **listed[row["instance_id"]], **row} for row in rows])
     )
-    session.add(job)
-    session.flush()
-    _record(session, job.id, (None, JobState.RECEIVED), actor, reason)
-    return job.id
+    _record_all(session, ids, (None, JobState.RECEIVED), actor, reasons)
+    return ids
+
+
+def _listed(session: Session, instance_ids: Collection[int]) -> dict[int, dict[str, str]]:
+    """Return what a job repeats of each instance, for the list."""
+    instances = session.scalars(select(InstanceRow).where(InstanceRow.id.in_(instance_ids)))
+    return {
+        instance.id: {
+            "calling_ae_title": instance.calling_ae_title,
+            "study_date": study_day(instance.header),
+        }
+        for instance in instances
+    }
 
 
 def _record(
@@ -189,12 +212,23 @@ def _record(
     actor: str,
     reason: str | None,
 ) -> None:
-    source, target = moved
-    session.add(
-        EventRow(
-            job_id=job_id, at=now(), from_state=source, to_state=target, actor=actor, reason=reason
-        )
-    )
+    _record_all(session, [job_id], moved, actor, [reason])
+
+
+def _record_all(
+    session: Session,
+    job_ids: Sequence[int],
+    moved: tuple[JobState | None, JobState],
+    actor: str,
+    reasons: Sequence[str | None],
+) -> None:
+    common = {"at": now(), "from_state": moved[0], "to_state": moved[1], "actor": actor}
+    rows = [
+        {**common, "job_id": job_id, "reason": reason}
+        for job_id, reason in zip(job_ids, reasons, strict=True)
+    ]
+    if rows:
+        session.execute(insert(EventRow), rows)
 
 
 def move(  # noqa: PLR0913 - one move has this many parts
@@ -241,15 +275,66 @@ def move(  # noqa: PLR0913 - one move has this many parts
     return True
 
 
-def claim(session: Session, job_id: int, owner: str, lease_seconds: float) -> bool:
+def move_all(  # noqa: PLR0913 - as `move`
+    session: Session,
+    job_ids: Sequence[int],
+    source: JobState,
+    target: JobState,
+    *,
+    actor: str = NODE,
+    reason: str | None = None,
+) -> list[int]:
+    """Move jobs for one reason, each as `move` does, in two statements however many they are.
+
+    Returns
+    -------
+    list of int
+        Those that were in ``source``, and have moved.
+    """
+    check_job_move(source, target)
+    statement = (
+        update(JobRow)
+        .where(JobRow.id.in_(job_ids), JobRow.state == source)
+        .values(state=target, reason=reason, updated_at=now(), lease_owner=None, lease_until=None)
+        .returning(JobRow.id)
+        .execution_options(synchronize_session=False)
+    )
+    moved = sorted(session.scalars(statement))
+    _record_all(session, moved, (source, target), actor, [reason] * len(moved))
+    return moved
+
+
+def claim(
+    session: Session,
+    job_id: int,
+    owner: str,
+    lease_seconds: float,
+    came_by: Priority | None = None,
+) -> bool:
     """Take a queued job for ``owner``.
+
+    Parameters
+    ----------
+    session : Session
+        The transaction; the caller commits.
+    job_id, owner : int, str
+        What is taken, and by whom.
+    lease_seconds : float
+        For how long without a renewal.
+    came_by : Priority, optional
+        Of the list in the broker that the id came by.
 
     Returns
     -------
     bool
-        False where another was quicker, or where the job that this one replaces is still to be
-        assessed: its report would come later and look newer. The sweeper hands it over again.
+        False where another was quicker, where the job has been put behind those of that list (it
+        waits in its own), or where the job that this one replaces is still to be assessed: its
+        report would come later and look newer. The sweeper hands it over again.
     """
+    if came_by is not None:
+        present = session.scalar(select(JobRow.priority).where(JobRow.id == job_id))
+        if present is not None and present.is_behind(came_by):
+            return False
     unfinished = select(JobRow.id).where(
         JobRow.id == select(JobRow.rerun_of).where(JobRow.id == job_id).scalar_subquery(),
         JobRow.state.in_(UNFINISHED),
@@ -317,7 +402,13 @@ def mark_enqueued(session: Session, job_ids: list[int], after_seconds: float = 0
     session.execute(update(JobRow).where(JobRow.id.in_(job_ids)).values(enqueued_at=moment))
 
 
-def lost(session: Session, before: datetime, depth: int, limit: int) -> list[int]:
+def lost(
+    session: Session,
+    before: datetime,
+    depth: int,
+    limit: int,
+    priority: Priority = Priority.NORMAL,
+) -> list[int]:
     """Return queued jobs that seem not to wait in the broker.
 
     Parameters
@@ -330,6 +421,8 @@ def lost(session: Session, before: datetime, depth: int, limit: int) -> list[int
         How many ids wait in the broker.
     limit : int
         At most so many of either kind.
+    priority : Priority
+        Of the jobs and of the list in the broker.
 
     Returns
     -------
@@ -337,11 +430,10 @@ def lost(session: Session, before: datetime, depth: int, limit: int) -> list[int
         Every job that was never handed over; then the oldest of those that were, as many as
         the broker lacks.
     """
-    queued = select(JobRow.id).where(JobRow.state == JobState.QUEUED).order_by(JobRow.id)
+    waiting = (JobRow.state == JobState.QUEUED, JobRow.priority == priority)
+    queued = select(JobRow.id).where(*waiting).order_by(JobRow.id)
     never = session.scalars(queued.where(JobRow.enqueued_at.is_(None)).limit(limit)).all()
-    handed = select(func.count()).where(
-        JobRow.state == JobState.QUEUED, JobRow.enqueued_at <= now()
-    )
+    handed = select(func.count()).where(*waiting, JobRow.enqueued_at <= now())
     lacking = min(limit, max(0, session.scalars(handed).one() - depth))
     oldest = session.scalars(queued.where(JobRow.enqueued_at < before).limit(lacking)).all()
     return [*never, *oldest]
@@ -360,6 +452,12 @@ def get(session: Session, job_id: int) -> JobRow:
         msg = f"no job {job_id}"
         raise NoSuchJobError(msg)
     return job
+
+
+def in_state(session: Session, job_ids: Sequence[int], state: JobState) -> list[int]:
+    """Return which of some jobs are in a state."""
+    found = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.state == state)
+    return list(session.scalars(found.order_by(JobRow.id)))
 
 
 def was_asked_for(session: Session, job_id: int) -> bool:
@@ -398,11 +496,14 @@ def study(session: Session, study_instance_uid: str) -> Study:
     )
 
 
-def rerun(
+def rerun(  # noqa: PLR0913 - a re-run may differ in this much
     session: Session,
     job_id: int,
     actor: str,
     corrected: Mapping[CorrectedKeyword, str] = MappingProxyType({}),
+    *,
+    weights: str | None = None,
+    priority: Priority = Priority.NORMAL,
 ) -> int:
     """Insert a new job for the same instance, naming this one as its predecessor.
 
@@ -415,6 +516,10 @@ def rerun(
     corrected : mapping of str
         What the actor says instead of the header, by keyword; corrections of the old job hold
         where it says nothing else.
+    weights : str, optional
+        One of `dicom_node.config.InferenceSection.choices`; else those of the old job.
+    priority : Priority
+        When its turn comes.
 
     Returns
     -------
@@ -423,32 +528,137 @@ def rerun(
 
     Raises
     ------
+    NoSuchJobError
+        If there is no such job.
     NotAllowedError
         If the job has not come to an end yet, or its radiograph was replaced by a correction.
     CorrectionError
         If a correction cannot be.
     """
-    corrections.check(corrected)
-    job = get(session, job_id)
-    instance = session.get_one(InstanceRow, job.instance_id)
-    newest = last_job_of_sop_instance(session, instance.sop_instance_uid)
-    if newest is not None and get(session, newest).instance_id != job.instance_id:
-        msg = f"a corrected resend has replaced the radiograph of job {job_id}: re-run job {newest}"
-        raise NotAllowedError(msg)
-    if job.state in UNFINISHED:
-        msg = f"job {job_id} is {job.state}: it will be assessed anyway"
-        raise NotAllowedError(msg)
-    reason = f"re-run of job {job_id}"
-    if corrected:
-        reason += f", {', '.join(corrected)} corrected"
-    return _insert(
-        session,
-        job.instance_id,
-        rerun_of=job_id,
-        actor=actor,
-        reason=reason,
-        corrected=corrections.merged(job.corrections, corrected, actor),
+    get(session, job_id)
+    wish = Wish(actor, corrected, weights, priority)
+    made, refused = rerun_all(session, [job_id], wish)
+    if refused:
+        raise NotAllowedError(refused[job_id])
+    return made[job_id]
+
+
+def rerun_all(
+    session: Session, job_ids: Sequence[int], wish: Wish
+) -> tuple[dict[int, int], dict[int, str]]:
+    """Insert a re-run of each job, as `rerun`, in a few statements however many they are.
+
+    Returns
+    -------
+    made : dict of int
+        The new job of each, in state ``received``.
+    refused : dict of str
+        Why there is none. What names no job is in neither.
+
+    Raises
+    ------
+    CorrectionError
+        If a correction cannot be.
+    """
+    corrections.check(wish.corrected)
+    columns = (JobRow.id, JobRow.instance_id, JobRow.state)
+    copied = (JobRow.corrections, JobRow.weights, JobRow.accepted)
+    query = select(*columns, *copied).where(JobRow.id.in_(job_ids)).order_by(JobRow.id)
+    old = session.execute(query).all()
+    replaced = _replaced(session, {row.instance_id for row in old})
+    refused = {}
+    for row in old:
+        if row.instance_id in replaced:
+            newest = replaced[row.instance_id]
+            why = f"a corrected resend has replaced the radiograph of job {row.id}"
+            refused[row.id] = f"{why}: re-run job {newest}"
+        elif row.state in UNFINISHED:
+            refused[row.id] = f"job {row.id} is {row.state}: it will be assessed anyway"
+    again = [row for row in old if row.id not in refused]
+    said = f", {', '.join(wish.corrected)} corrected" if wish.corrected else ""
+    said += f", with weights {wish.weights}" if wish.weights else ""
+    said += f", batch {wish.batch_id}" if wish.batch_id else ""
+    values = [
+        {
+            "instance_id": row.instance_id,
+            "rerun_of": row.id,
+            "corrections": corrections.merged(row.corrections, wish.corrected, wish.actor) or None,
+            "weights": wish.weights or row.weights,
+            "accepted": row.accepted,
+            "priority": wish.priority,
+        }
+        for row in again
+    ]
+    reasons = [f"re-run of job {row.id}{said}" for row in again]
+    made = _insert_all(session, values, reasons, wish.actor) if again else []
+    return {row.id: new for row, new in zip(again, made, strict=True)}, refused
+
+
+def _replaced(session: Session, instance_ids: set[int]) -> dict[int, int]:
+    """Return which instances are no longer the newest revision, with the newest job of each."""
+    mine, any_revision = aliased(InstanceRow), aliased(InstanceRow)
+    newest = (
+        select(mine.id.label("mine"), func.max(JobRow.id).label("newest"))
+        .join(any_revision, any_revision.sop_instance_uid == mine.sop_instance_uid)
+        .join(JobRow, JobRow.instance_id == any_revision.id)
+        .where(mine.id.in_(instance_ids))
+        .group_by(mine.id)
+        .subquery()
     )
+    query = select(newest.c.mine, newest.c.newest).join(JobRow, JobRow.id == newest.c.newest)
+    rows = session.execute(query.where(JobRow.instance_id != newest.c.mine))
+    return {row.mine: row.newest for row in rows}
+
+
+def accept(session: Session, job_id: int, actor: str, *, overrule_gate: bool = False) -> None:
+    """Queue a rejected job: an admin overrules the rules for its header.
+
+    The gate still looks at its pixels, unless that is overruled, too. The report says by whom.
+
+    Raises
+    ------
+    NoSuchJobError
+        If there is no such job.
+    NotAllowedError
+        If it is not rejected.
+    """
+    what = "the rules for header and image" if overrule_gate else "the rules for the header"
+    state = get(session, job_id).state
+    if state != JobState.REJECTED:
+        msg = f"job {job_id} is {state}: only a rejected one is accepted"
+        raise NotAllowedError(msg)
+    change(session, job_id, JobState.QUEUED, actor=actor, reason=f"accepted: {what} overruled")
+    accepted = {"actor": actor, "at": now().isoformat(), "overrule_gate": overrule_gate}
+    session.execute(update(JobRow).where(JobRow.id == job_id).values(accepted=accepted))
+
+
+def prioritise(session: Session, job_id: int, priority: Priority, actor: str) -> bool:
+    """Let a waiting job's turn come sooner or later; it is then to be handed over again.
+
+    Returns
+    -------
+    bool
+        False where it has this priority already.
+
+    Raises
+    ------
+    NoSuchJobError
+        If there is no such job.
+    NotAllowedError
+        If it waits no longer.
+    """
+    job = get(session, job_id)
+    old, state = job.priority, job.state
+    waiting = {JobState.RECEIVED, JobState.QUEUED}
+    if state in waiting and old == priority:
+        return False
+    statement = update(JobRow).where(JobRow.id == job_id, JobRow.state.in_(waiting))
+    changed = session.execute(statement.values(priority=priority, enqueued_at=None))
+    if changed.rowcount != 1:  # type: ignore[attr-defined]
+        msg = f"job {job_id} is {state}: it does not wait for its turn"
+        raise NotAllowedError(msg)
+    _record(session, job_id, (state, state), actor, f"priority {priority}, was {old}")
+    return True
 
 
 def change(

@@ -28,13 +28,14 @@ from dicom_node.header import settle_text
 from dicom_node.lease import Lease
 from dicom_node.node import new_owner
 from dicom_node.report_reading import read_report
-from dicom_node.states import DeliveryState, JobState
+from dicom_node.states import DeliveryState, JobState, Priority
 from dicom_node.words import words_of
 
 if TYPE_CHECKING:
     from dicom_node.archive import Archive
     from dicom_node.config import Destination
     from dicom_node.db import OutputRow
+    from dicom_node.infer import Estimators
     from dicom_node.node import Node
     from dicom_node.report_reading import EarlierReport
     from models.tjnet.estimator import Estimator
@@ -73,17 +74,35 @@ def _fetch(node: Node, archive: Archive, job_id: int) -> int:
     return len(found)
 
 
-def assess(node: Node, estimator: Estimator, job_id: int) -> None:
-    """Assess one queued job; nothing happens where another process has it or had it."""
+def assess(
+    node: Node,
+    estimator: Estimator | Estimators,
+    job_id: int,
+    *,
+    came_by: Priority | None = None,
+) -> None:
+    """Assess one queued job; nothing happens where another process has it or had it.
+
+    Parameters
+    ----------
+    node : Node
+        The node.
+    estimator : Estimator or Estimators
+        What assesses; a lone one, whatever weights were asked for.
+    job_id : int
+        The job.
+    came_by : Priority, optional
+        Of the list in the broker that its id came by.
+    """
     owner, lease_seconds = new_owner("assess"), node.config.leases.lease_seconds
     with node.database.write() as session:
-        if not jobs.claim(session, job_id, owner, lease_seconds):
+        if not jobs.claim(session, job_id, owner, lease_seconds, came_by):
             log.info("nothing to assess", job=job_id)
             return
         work = results.load_work(session, job_id)
     with Lease(node.database, jobs.renew, job_id, owner, lease_seconds):
         try:
-            waiting = _report(node, estimator, work, owner)
+            waiting = _report(node, _chosen(estimator, work), work, owner)
         except PixelsError as error:
             _end(node, job_id, owner, JobState.REJECTED, str(error))
             return
@@ -100,8 +119,14 @@ def assess(node: Node, estimator: Estimator, job_id: int) -> None:
             log.exception("assessment failed", job=job_id)
             _end(node, job_id, owner, JobState.FAILED, f"the assessment failed: {reason}")
             return
-    for delivery_id in waiting:
-        enqueue_delivery(node, delivery_id)
+    intake.send_all(node, waiting)
+
+
+def _chosen(estimator: Estimator | Estimators, work: results.Work) -> Estimator:
+    """Return the estimator with the weights that were asked for."""
+    from dicom_node.infer import Estimators  # noqa: PLC0415 - torch, in the assessing process only
+
+    return estimator.of(work.weights) if isinstance(estimator, Estimators) else estimator
 
 
 def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) -> list[int]:
@@ -142,13 +167,6 @@ def _end(node: Node, job_id: int, owner: str, target: JobState, reason: str) -> 
     with node.database.write() as session:
         jobs.move(session, job_id, JobState.RUNNING, target, reason=reason, owner=owner)
     log.warning("not assessed", job=job_id, state=str(target))
-
-
-def enqueue_delivery(node: Node, delivery_id: int) -> None:
-    """Hand a waiting delivery to the broker; one that is away is mended by the sweeper."""
-    if node.broker.enqueue("send", delivery_id):
-        with node.database.write() as session:
-            deliveries.mark_enqueued(session, [delivery_id])
 
 
 def send(node: Node, delivery_id: int) -> None:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from dicom_node import jobs
-from dicom_node.db import DeliveryRow, EventRow, InstanceRow, JobRow, OutputRow, TransferRow
+from dicom_node.db import (
+    DeliveryRow,
+    EventRow,
+    InstanceRow,
+    JobRow,
+    NoteRow,
+    OutputRow,
+    TransferRow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +79,7 @@ def _job(job: JobRow, instance: InstanceRow, sent: list[dict[str, Any]]) -> dict
         "weights_version": job.weights_version,
         "rerun_of": job.rerun_of,
         "attempts": job.attempts,
+        "priority": str(job.priority),
         "received_at": instance.received_at.isoformat(),
         "updated_at": job.updated_at.isoformat(),
         "destinations": sent,
@@ -92,13 +101,30 @@ def show_job(session: Session, job_id: int) -> dict[str, Any]:
     events = session.scalars(
         select(EventRow).where(EventRow.job_id == job_id).order_by(EventRow.id)
     ).all()
+    notes = session.scalars(select(NoteRow).where(NoteRow.job_id == job_id).order_by(NoteRow.id))
+    reruns = session.scalars(select(JobRow.id).where(JobRow.rerun_of == job_id).order_by(JobRow.id))
     return {
         **record,
         "finding": job.finding,
+        "weights": job.weights,
+        "corrections": [_correction(item) for item in job.corrections or []],
+        "accepted": job.accepted,
+        "notes": [_note(note) for note in notes],
+        "reruns": list(reruns),
         "file": instance.path,
         "outputs": [_output(session, output) for output in outputs],
         "events": [_event(event) for event in events],
     }
+
+
+def _correction(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a correction; a birth date's value is not repeated."""
+    is_shown = item["keyword"] != "PatientBirthDate"
+    return {**item, "value": item["value"] if is_shown else None}
+
+
+def _note(note: NoteRow) -> dict[str, Any]:
+    return {"at": note.at.isoformat(), "actor": note.actor, "text": note.text}
 
 
 def _output(session: Session, output: OutputRow) -> dict[str, Any]:

@@ -154,8 +154,8 @@ def _calibration_lines(estimate: Estimate, words: Words) -> list[ReportLine]:
 def _notice_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
     """Return what a reader must know before the numbers.
 
-    What was done to the image before it was read, what a person said instead of the header, and
-    which result this one replaces: whether rightly, a reader must look.
+    What was done to the image before it was read, who overruled a rejection, what a person said
+    instead of the header, and which result this one replaces: whether rightly, a reader must look.
     """
     replaced = (
         [] if finding.replaces is None else [_replaced_line(finding, finding.replaces, words)]
@@ -163,12 +163,22 @@ def _notice_lines(finding: Finding, words: Words = ENGLISH) -> list[ReportLine]:
     corrected = words("corrected")
     return [
         *_image_lines(finding.estimate, words),
+        *_accepted_lines(finding, words),
         *(
             ReportLine(corrected, _correction(correction, words), is_flag=True)
             for correction in finding.corrections
         ),
         *replaced,
     ]
+
+
+def _accepted_lines(finding: Finding, words: Words) -> list[ReportLine]:
+    """Return who overruled a rejection, where somebody did."""
+    if finding.accepted is None:
+        return []
+    key = "accepted_image" if finding.accepted.overrule_gate else "accepted_header"
+    text = words(key, actor=finding.accepted.actor)
+    return [ReportLine(words("accepted"), text, is_flag=True)]
 
 
 def _image_lines(estimate: Estimate, words: Words) -> list[ReportLine]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from dicom_node import __version__, corrections
 from dicom_node.db import InstanceRow, JobRow, OutputRow, TransferRow
 from dicom_node.deliveries import REJECTION_NOTE, is_stored
 from dicom_node.encapsulated_pdf import build_encapsulated_pdf
-from dicom_node.finding import Known, Refusal, Replaced
+from dicom_node.finding import Acceptance, Known, Refusal, Replaced
 from dicom_node.hand_box import HandBox, find_hand_box
 from dicom_node.history import earlier_results
 from dicom_node.identity import ReferencedInstance, ResultIdentity, device_uid
@@ -101,6 +101,8 @@ class Work:
         For each kind, the result of the nearest earlier job that has one.
     known : Known
         What is known of the child beside the header.
+    weights : str or None
+        The weights that a person asked for; None: those of the configuration.
     """
 
     job_id: int
@@ -109,6 +111,7 @@ class Work:
     study_instance_uid: str
     predecessors: dict[str, Predecessor]
     known: Known
+    weights: str | None = None
 
     @property
     def rejected(self) -> list[ReferencedInstance]:
@@ -137,8 +140,17 @@ def load_work(session: Session, job_id: int) -> Work:
             earlier=earlier_results(session, instance),
             corrections=corrections.read(job.corrections),
             replaces=_replaced(before) if outputs else None,
+            accepted=_acceptance(job),
         ),
+        weights=job.weights,
     )
+
+
+def _acceptance(job: JobRow) -> Acceptance | None:
+    """Return who accepted a job that the rules had rejected."""
+    if job.accepted is None:
+        return None
+    return Acceptance(job.accepted["actor"], job.accepted["overrule_gate"])
 
 
 def _before(session: Session, job: JobRow) -> tuple[JobRow, Sequence[OutputRow]]:
@@ -414,6 +426,7 @@ def finding_values(finding: Finding, words: Words = ENGLISH) -> dict[str, Any]:
         "corrections": [
             {"keyword": item.keyword, "actor": item.actor} for item in finding.corrections
         ],
+        "accepted": None if finding.accepted is None else asdict(finding.accepted),
         "weights_version": estimate.weights_version,
         "software_version": __version__,
         "calibration": estimate.calibration,

@@ -1,4 +1,4 @@
-"""The states of a job and of a delivery, and every move there is. Pure; no database."""
+"""The states of a job and of a delivery, every move there is, and whose turn comes first. Pure."""
 
 from __future__ import annotations
 
@@ -29,6 +29,19 @@ class DeliveryState(StrEnum):
     REFUSED = "refused"
     EXHAUSTED = "exhausted"
     CONFIRMED = "confirmed"
+
+
+class Priority(StrEnum):
+    """How soon a job's turn comes; each has a queue of its own, and the first goes first."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+    def is_behind(self, other: Priority) -> bool:
+        """Return whether the other's turn comes before this one's."""
+        order = list(Priority)
+        return order.index(self) > order.index(other)
 
 
 _J, _D = JobState, DeliveryState

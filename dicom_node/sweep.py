@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 import threading
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import deliveries, intake, jobs
+from dicom_node import batches, deliveries, intake, jobs
 from dicom_node.db import DeliveryRow, HeartbeatRow, now
-from dicom_node.states import DeliveryState
+from dicom_node.states import DeliveryState, Priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from sqlalchemy.orm import Session
 
     from dicom_node.broker import Queue
     from dicom_node.node import Node
+
+    Lost: TypeAlias = Callable[[Session, datetime, int, int, Priority], list[int]]
+    Mark: TypeAlias = Callable[[Session, list[int]], None]
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ def sweep_once(node: Node) -> dict[str, int]:
         "deliveries_enqueued": _enqueue_lost(
             node, "send", deliveries.lost, deliveries.mark_enqueued
         ),
+        "batches_resumed": batches.resume(node),
     }
 
 
@@ -68,25 +71,25 @@ def _admitted(node: Node, job_id: int) -> bool:
     return True
 
 
-def _enqueue_lost(
-    node: Node,
-    queue: Queue,
-    lost: Callable[[Session, datetime, int, int], list[int]],
-    mark: Callable[[Session, list[int]], None],
-) -> int:
-    """Enqueue again what waits in the database and seems not to wait in the broker.
+def _enqueue_lost(node: Node, queue: Queue, lost: Lost, mark: Mark) -> int:
+    """Enqueue again what waits in the database and seems not to wait in the broker."""
+    return sum(_enqueue_lost_of(node, queue, priority, lost, mark) for priority in Priority)
+
+
+def _enqueue_lost_of(node: Node, queue: Queue, priority: Priority, lost: Lost, mark: Mark) -> int:
+    """Enqueue again what is lost of one priority, each of which has a list of its own.
 
     Only as many ids as the broker lacks are handed over, so a long queue does not grow with
     each sweep. An id too many does no harm: it finds nothing left to claim. The first that the
     broker does not take ends it: the broker went away in between.
     """
-    depth = node.broker.depth(queue)
+    depth = node.broker.depth(queue, priority)
     if depth is None:
         return 0
     before = now() - timedelta(seconds=node.config.leases.sweep_seconds)
     with node.database.read() as session:
-        ids = lost(session, before, depth, BATCH)
-    handed = list(itertools.takewhile(partial(node.broker.enqueue, queue), ids))
+        ids = lost(session, before, depth, BATCH, priority)
+    handed = node.broker.enqueue_all(queue, ids, priority)
     if handed:
         with node.database.write() as session:
             mark(session, handed)

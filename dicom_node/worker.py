@@ -13,9 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node import pipeline
 from dicom_node.archive import Archive
+from dicom_node.broker import keys_of, priority_of
 from dicom_node.node import HEARTBEAT_SECONDS, process_name
 
 if TYPE_CHECKING:
+    from celery import Task
+
     from dicom_node.broker import Queue
     from dicom_node.node import Node
 
@@ -35,7 +38,7 @@ def work(node: Node, queue: Queue) -> None:
 
 def _serve_assess(node: Node) -> None:
     """Assess in this very process: CUDA does not survive a fork."""
-    from dicom_node.infer import load_estimator  # noqa: PLC0415 - torch, in this process only
+    from dicom_node.infer import Estimators, load_estimator  # noqa: PLC0415 - torch, only here
 
     estimator = load_estimator(node.config.inference)
     log.info(
@@ -45,15 +48,25 @@ def _serve_assess(node: Node) -> None:
         calibration=estimator.calibration.version if estimator.calibration else None,
     )
 
-    @node.broker.app.task(name="assess")  # type: ignore[untyped-decorator]
-    def assess(job_id: int) -> None:
-        pipeline.assess(node, estimator, job_id)
+    estimators = Estimators(node.config.inference, estimator)
 
-    _run(node, "assess", f"{estimator.device} {estimator.weights.version}", "solo", 1)
+    @node.broker.app.task(name="assess", bind=True)  # type: ignore[untyped-decorator]
+    def assess(task: Task, job_id: int) -> None:
+        came_by = priority_of((task.request.delivery_info or {}).get("routing_key"))
+        pipeline.assess(node, estimators, job_id, came_by=came_by)
+
+    # Strictly: an urgent one first, and what waits in bulk only when nothing else does.
+    options = node.broker.app.conf.broker_transport_options
+    node.broker.app.conf.broker_transport_options = {**options, "queue_order_strategy": "priority"}
+    _run(node, ["assess"], f"{estimator.device} {estimator.weights.version}", "solo", 1)
 
 
 def _serve_send(node: Node) -> None:
-    """Send and fetch from a few threads: they wait for the network, not for the processor."""
+    """Send and fetch from a few threads: they wait for the network, not for the processor.
+
+    The queues take turns, so none waits for the whole of another: neither what is new for what
+    is sent in bulk, nor what is sent for an archive that answers late.
+    """
     archive = Archive.of(node.config)
 
     @node.broker.app.task(name="send")  # type: ignore[untyped-decorator]
@@ -64,26 +77,19 @@ def _serve_send(node: Node) -> None:
     def fetch(job_id: int) -> None:
         pipeline.fetch(node, archive, job_id)
 
-    _run(node, "send", "", "threads", SENDERS, and_queue="fetch")
+    _run(node, ["send", "fetch"], "", "threads", SENDERS)
 
 
-def _run(  # noqa: PLR0913 - a worker has this many settings
-    node: Node,
-    queue: Queue,
-    detail: str,
-    pool: str,
-    concurrency: int,
-    *,
-    and_queue: Queue | None = None,
-) -> None:
-    """Run Celery's worker in this process."""
+def _run(node: Node, queues: list[Queue], detail: str, pool: str, concurrency: int) -> None:
+    """Run Celery's worker in this process, which is known by the first of its queues."""
+    queue = queues[0]
     stop = threading.Event()
     worker_shutting_down.connect(lambda **_: stop.set(), weak=False)
     threading.Thread(target=_beat, args=(node, queue, detail, stop), daemon=True).start()
     # Root is what a container runs as; tasks are JSON, so the warning does not apply.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = node.broker.app.Worker(
-        queues=[queue] if and_queue is None else [queue, and_queue],
+        queues=keys_of(*queues),
         hostname=process_name(queue),
         pool=pool,
         concurrency=concurrency,

@@ -11,7 +11,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from dicom_node.node import Node
 from worklist import (
     account_page,
+    actions,
+    actions_api,
     audit_page,
+    batches,
+    compare_page,
     health_api,
     job_page,
     list_page,
@@ -33,6 +37,10 @@ ROUTERS: Final = (
     live.router,
     privacy.router,
     job_page.router,
+    actions.router,
+    batches.router,
+    compare_page.router,
+    actions_api.router,
     login_page.router,
     account_page.router,
     users_page.router,
@@ -48,6 +56,7 @@ def create_app(node: Node) -> FastAPI:
     """
     app = FastAPI(title="Bone age worklist", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.node = node
+    app.state.matching = None  # what the list's filter shows: worklist.orders.Matching
     app.state.templates = make_templates()
     for router in ROUTERS:
         app.include_router(router)

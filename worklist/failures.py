@@ -44,8 +44,12 @@ def on_http_error(request: Request, error: Exception) -> Response:
 
 
 def on_bad_address(request: Request, error: Exception) -> Response:
-    """Answer a number that is none."""
-    del error
+    """Answer a number that is none; a program is told which part of its request is wrong."""
+    if request.url.path.startswith("/api/") and isinstance(error, RequestValidationError):
+        # Neither the value nor its context is repeated: it may be a birth date.
+        found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+        detail = "; ".join(f"{where}: {what}" for where, what in found)
+        return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
     return message(request, HTTPStatus.BAD_REQUEST, "A number in this address is not a job's.")
 
 

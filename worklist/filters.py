@@ -56,6 +56,7 @@ SORTS: Final[dict[str, Sort]] = {
     "longest": Sort("Longest in its state", "updated_at", descending=False),
 }
 
+
 class JobQuery(BaseModel):
     """The parameters of the list, as they stand in an address.
 
@@ -233,7 +234,9 @@ class _Reader:
         """Return one line of text."""
         given = given.strip()
         if len(given) > LONGEST_TEXT or given != given.translate(CONTROLS):
-            self.messages.append(f"“{name}” is at most {LONGEST_TEXT} characters, without controls.")
+            self.messages.append(
+                f"“{name}” is at most {LONGEST_TEXT} characters, without controls."
+            )
             return ""
         return given
 
@@ -253,7 +256,9 @@ class _Reader:
 def _key(text: str, column: Column) -> datetime | str | float | None:
     """Return a cursor's value of a column; None where it is none."""
     if column == "study_date":
-        return text if text == "" or (text.isascii() and text.isdigit() and len(text) == 8) else None  # noqa: PLR2004
+        return (
+            text if text == "" or (text.isascii() and text.isdigit() and len(text) == 8) else None
+        )  # noqa: PLR2004
     try:
         if column == "bone_age_months":
             number = float(text)

@@ -398,9 +398,7 @@ def made_before(made: Invention, job_id: int) -> tuple[int, dict[str, str]]:
     return instance_id, header
 
 
-def _path(
-    state: JobState, sent: list[tuple[str, DeliveryState, str | None]]
-) -> list[JobState]:
+def _path(state: JobState, sent: list[tuple[str, DeliveryState, str | None]]) -> list[JobState]:
     """Return the states that a job came through."""
     if state in {_J.RECEIVED, _J.QUEUED}:
         return [_J.RECEIVED, _J.QUEUED][: 1 + (state == _J.QUEUED)]
@@ -411,4 +409,7 @@ def _path(
         return path
     if state == _J.FAILED:
         return [*path, *([_J.REPORTED] if sent else []), state]
-    return [*path, *dict.fromkeys((_J.REPORTED, *([_J.SENT] if state != _J.REPORTED else []), state))]
+    return [
+        *path,
+        *dict.fromkeys((_J.REPORTED, *([_J.SENT] if state != _J.REPORTED else []), state)),
+    ]

@@ -288,9 +288,7 @@ def count_up_to(session: Session, found: Select[tuple[int]]) -> int:
     return session.scalars(select(func.count()).select_from(some)).one()
 
 
-def pick(
-    filters: Filters, every: list[_Condition], narrow: _Condition
-) -> Select[tuple[Any, int]]:
+def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Select[tuple[Any, int]]:
     """Return the query of the jobs that one filter finds and that the others fit, unsorted."""
     some = narrow.found.limit(NARROW + 1).subquery()
     others = [one.fits for one in every if one is not narrow]
@@ -348,9 +346,7 @@ def _slice(keys: list[tuple[Any, int]], order: Sort, cursor: Cursor | None, size
     )
 
 
-def _page(
-    keys: list[tuple[Any, int]], cursor: Cursor | None, size: int, count: int | None
-) -> Page:
+def _page(keys: list[tuple[Any, int]], cursor: Cursor | None, size: int, count: int | None) -> Page:
     """Return a page of keys of which one more than fits was asked for."""
     backward = cursor is not None and not cursor.forward
     has_more, shown = len(keys) > size, keys[:size]
@@ -371,9 +367,7 @@ def choices(session: Session) -> tuple[list[str], list[str]]:
     callers = _distinct(session, JobRow.calling_ae_title)
     destinations: set[str] = set()
     for state in DeliveryState:
-        destinations.update(
-            _distinct(session, DeliveryRow.destination, DeliveryRow.state == state)
-        )
+        destinations.update(_distinct(session, DeliveryRow.destination, DeliveryRow.state == state))
     return callers, sorted(destinations)
 
 

@@ -98,7 +98,9 @@ def _fill() -> None:
                 for row in rows
             ],
         )
-    connection.execute(JOB.update().values(determination=JOB.c.finding["determination"].as_string()))
+    connection.execute(
+        JOB.update().values(determination=JOB.c.finding["determination"].as_string())
+    )
 
 
 def _name_key(header: dict[str, str]) -> str:

@@ -11,7 +11,8 @@ import pydicom
 import pytest
 from sqlalchemy import select
 
-from dicom_node import deliveries, intake, jobs, pipeline, results
+from dicom_node import actions, deliveries, intake, jobs, pipeline, results
+from dicom_node.actions import Order
 from dicom_node.db import DeliveryRow, OutputRow
 from dicom_node.radiograph import wrap_radiograph
 from dicom_node.states import JobState
@@ -84,6 +85,29 @@ def test_what_an_admin_accepts_and_shows_no_hand_is_rejected_with_the_gates_reas
     job = job_of(node, job_id)
     assert job.state == JobState.REJECTED
     assert job.reason == "the image shows no hand"
+
+
+def test_an_admin_may_overrule_the_gate_and_the_report_says_so(
+    node: Node, estimator: Estimator, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(3).random((512, 400), dtype=np.float32)
+    file = tmp_path / "received.dcm"
+    wrap_radiograph(noise, sex="F", age_months=126).save_as(file, enforce_file_format=True)
+    job_id = received(node, file)
+    assert intake.admit(node, job_id) == JobState.QUEUED
+    pipeline.assess(node, estimator, job_id)
+    assert job_of(node, job_id).state == JobState.REJECTED
+    actions.do(node, job_id, "ada", Order("accept", overrule_gate=True))
+
+    pipeline.assess(node, estimator, job_id)
+
+    job = job_of(node, job_id)
+    assert (job.state, job.outcome) == (JobState.REPORTED, "assessed")
+    assert job.finding is not None
+    assert job.finding["accepted"] == {"actor": "ada", "overrule_gate": True}
+    said = "the rules for header and image were overruled by ada"
+    assert f"{said}  (!)" in job.finding["report"]
+    assert said in dsrdump(node.storage.absolute(outputs_of(node, job_id)["sr"].path))
 
 
 def test_an_inverted_image_on_its_side_is_reported_and_says_so(

@@ -54,7 +54,9 @@ SORTED = "USE TEMP B-TREE FOR ORDER BY"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
     """Return a database of some thousand jobs, that the tests only read."""
     with ExitStack() as stack:
         if request.param == "sqlite":

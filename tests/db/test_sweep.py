@@ -34,6 +34,7 @@ NOTHING = {
     "deliveries_released": 0,
     "jobs_enqueued": 0,
     "deliveries_enqueued": 0,
+    "batches_resumed": 0,
 }
 
 
@@ -191,7 +192,9 @@ def test_a_broker_that_goes_away_in_between_loses_nothing(
     node = node_with_broker
     with node.database.write() as session:
         first, second, third = (add_job(session, JobState.QUEUED) for _ in range(3))
-    monkeypatch.setattr(type(node.broker), "enqueue", lambda _self, _queue, item: item == first)
+    monkeypatch.setattr(
+        type(node.broker), "enqueue", lambda _self, _queue, item, **_: item == first
+    )
     assert sweep_once(node) == {**NOTHING, "jobs_enqueued": 1}
     with node.database.read() as session:
         handed = [jobs.get(session, job_id).enqueued_at for job_id in (first, second, third)]

@@ -55,6 +55,7 @@ def test_the_defaults_of_the_contract() -> None:
     assert config.inference.model_dump(exclude={"threads"}) == {
         "device": "auto",
         "weights": "default",
+        "more_weights": [],
         "calibration": None,
         "views": 1,
         "workers": 1,

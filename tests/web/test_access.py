@@ -84,7 +84,7 @@ def test_every_route_names_its_role() -> None:
         found = [dependant.call.role] if isinstance(dependant.call, AtLeast) else []
         return found + [role for part in dependant.dependencies for role in roles(part)]
 
-    own = ("/logout", "/account/", "/api/account/")  # of one's own session, password and tokens
+    own = ("/logout", "/privacy", "/account/", "/api/account/")  # of one's own session and tokens
     seen = set()
     for route in (route for router in ROUTERS for route in router.routes):
         assert isinstance(route, APIRoute)
