@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 NOT_ELIGIBLE = 3
 
+LOGGED_PARTS = frozenset({"serve", "listen", "sweep"})
+"""Commands whose log lines have a file of their own, beside the two queues of `work`."""
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -90,9 +93,20 @@ def _config(context: typer.Context) -> Config:
 
 def _node(context: typer.Context) -> Node:
     """Put the node together; it is closed when the command ends."""
-    node = Node.of(_config(context))
+    config = _config(context)
+    _keep_log(context, config)
+    node = Node.of(config)
     context.call_on_close(node.close)
     return node
+
+
+def _keep_log(context: typer.Context, config: Config) -> None:
+    """Keep the log lines of a part under its name, those of any other command under one."""
+    if config.log.file:
+        queue, command = context.params.get("queue"), context.info_name
+        part = queue or (command if command in LOGGED_PARTS else "command")
+        log.keep(config.log_folder, part, config.log.megabytes, config.log.files)
+        context.call_on_close(log.stop_keeping)
 
 
 def _operator() -> str:
@@ -107,6 +121,7 @@ def serve(context: typer.Context) -> None:
 
     config = _config(context)
     with storage.hold(config.data_directory):
+        _keep_log(context, config)
         migrations.upgrade(config)
         supervisor = Supervisor(parts_of(config, context.obj.resolve()))
         supervisor.run()

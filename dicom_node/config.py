@@ -341,11 +341,52 @@ class HistorySection(_Section):
     archive: ArchivePeer | None = None
 
 
+VIEWER_FIELDS = ("study_instance_uid", "sop_instance_uid")
+"""What the address of a viewer may hold in braces."""
+
+
+def _viewer_url(value: str) -> str:
+    """Check the address of a viewer: a page of the web, or of this very server."""
+    fields = re.findall(r"\{(.*?)\}", value)
+    if not re.match(r"https?://[^/]|/", value) or set(fields) - set(VIEWER_FIELDS):
+        msg = f"begins with http://, https:// or /, with {{{'} and {'.join(VIEWER_FIELDS)}}} inside"
+        raise ValueError(msg)
+    return value
+
+
 class WorklistSection(_Section):
-    """Where the worklist page is served."""
+    """Where the worklist page is served.
+
+    Attributes
+    ----------
+    host, port
+        Where it listens.
+    viewer_url : str or None
+        The address of a viewer of the study; ``{study_instance_uid}`` and ``{sop_instance_uid}``
+        are filled in. None: the worklist's own, where it has one.
+    """
 
     host: Host = "127.0.0.1"
     port: Port = 8000
+    viewer_url: Annotated[str, AfterValidator(_viewer_url)] | None = None
+
+
+class LogSection(_Section):
+    """The log lines kept in files under ``data_directory/log``, beside standard error.
+
+    Attributes
+    ----------
+    file : bool
+        Whether they are.
+    megabytes : int
+        A file that is so large is put aside and another one begun.
+    files : int
+        So many are kept of each part of the node.
+    """
+
+    file: bool = True
+    megabytes: int = Field(default=10, ge=1, le=1000)
+    files: int = Field(default=5, ge=2, le=1000)
 
 
 class LeaseSection(_Section):
@@ -395,6 +436,7 @@ class Config(_Section):
     results: ResultsSection = ResultsSection()
     history: HistorySection = HistorySection()
     worklist: WorklistSection = WorklistSection()
+    log: LogSection = LogSection()
     storage: StorageSection = StorageSection()
     leases: LeaseSection = LeaseSection()
 
@@ -426,6 +468,11 @@ class Config(_Section):
                 return destination
         msg = f"destinations: none is named {name!r}"
         raise ConfigError(msg)
+
+    @property
+    def log_folder(self) -> Path:
+        """Return where the log lines are kept."""
+        return self.data_directory / "log"
 
     @property
     def database_url(self) -> str:
