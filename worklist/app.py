@@ -11,6 +11,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from dicom_node.node import Node
 from worklist import health_api, job_page, list_page
 from worklist.failures import answer_failures
+from worklist.picture import Pictures
 from worklist.web import HERE, SecurityHeaders, make_templates
 
 LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -31,6 +32,7 @@ def create_app(node: Node) -> FastAPI:
     app = FastAPI(title="Bone age worklist", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.node = node
     app.state.templates = make_templates()
+    app.state.pictures = Pictures()
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
