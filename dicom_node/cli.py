@@ -25,7 +25,7 @@ from dicom_node import (
     records,
     storage,
 )
-from dicom_node.command_line import AsJson, JobId, config_of, node_of, print_json
+from dicom_node.command_line import AsJson, JobId, config_of, keep_log, node_of, print_json
 from dicom_node.config import config_path, describe
 from dicom_node.errors import NodeError, PeerError
 from dicom_node.states import JobState
@@ -78,6 +78,7 @@ def serve(context: typer.Context) -> None:
 
     config = config_of(context)
     with storage.hold(config.data_directory):
+        keep_log(context, config)
         migrations.upgrade(config)
         supervisor = Supervisor(parts_of(config, context.obj.resolve()))
         supervisor.run()

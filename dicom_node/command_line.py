@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_node import log
 from dicom_node.config import Config, load_config
 from dicom_node.node import Node
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number, as `jobs` shows it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+LOGGED_PARTS = frozenset({"serve", "listen", "sweep"})
+"""Commands whose log lines have a file of their own, beside the two queues of `work`."""
 
 
 def print_json(value: object) -> None:
@@ -38,9 +43,20 @@ def config_of(context: typer.Context) -> Config:
 
 def node_of(context: typer.Context) -> Node:
     """Put the node together; it is closed when the command ends."""
-    node = Node.of(config_of(context))
+    config = config_of(context)
+    keep_log(context, config)
+    node = Node.of(config)
     context.call_on_close(node.close)
     return node
+
+
+def keep_log(context: typer.Context, config: Config) -> None:
+    """Keep the log lines of a part under its name, those of any other command under one."""
+    if config.log.file:
+        queue, command = context.params.get("queue"), context.info_name
+        part = queue or (command if command in LOGGED_PARTS else "command")
+        log.keep(config.log_folder, part, config.log.megabytes, config.log.files)
+        context.call_on_close(log.stop_keeping)
 
 
 def operator() -> str:

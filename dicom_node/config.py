@@ -442,6 +442,19 @@ class OidcSection(_Section):
     scopes: list[str] = ["profile"]
 
 
+VIEWER_FIELDS = ("study_instance_uid", "sop_instance_uid")
+"""What the address of a viewer may hold in braces."""
+
+
+def _viewer_url(value: str) -> str:
+    """Check the address of a viewer: a page of the web, or of this very server."""
+    fields = re.findall(r"\{(.*?)\}", value)
+    if not re.match(r"https?://[^/]|/", value) or set(fields) - set(VIEWER_FIELDS):
+        msg = f"begins with http://, https:// or /, with {{{'} and {'.join(VIEWER_FIELDS)}}} inside"
+        raise ValueError(msg)
+    return value
+
+
 class WorklistSection(_Section):
     """Where the worklist page is served, and to whom.
 
@@ -460,6 +473,10 @@ class WorklistSection(_Section):
         A login ends when nothing was asked for so long.
     oidc : OidcSection or None
         A provider to log in by, beside the users with passwords.
+        Where it listens.
+    viewer_url : str or None
+        The address of a viewer of the study; ``{study_instance_uid}`` and ``{sop_instance_uid}``
+        are filled in. None: the worklist's own, where it has one.
     """
 
     host: Host = "127.0.0.1"
@@ -469,6 +486,25 @@ class WorklistSection(_Section):
     session_hours: float = Field(default=12, ge=0.1, le=720)
     idle_minutes: float = Field(default=60, ge=5, le=1440)
     oidc: OidcSection | None = None
+    viewer_url: Annotated[str, AfterValidator(_viewer_url)] | None = None
+
+
+class LogSection(_Section):
+    """The log lines kept in files under ``data_directory/log``, beside standard error.
+
+    Attributes
+    ----------
+    file : bool
+        Whether they are.
+    megabytes : int
+        A file that is so large is put aside and another one begun.
+    files : int
+        So many are kept of each part of the node.
+    """
+
+    file: bool = True
+    megabytes: int = Field(default=10, ge=1, le=1000)
+    files: int = Field(default=5, ge=2, le=1000)
 
 
 class LeaseSection(_Section):
@@ -518,6 +554,7 @@ class Config(_Section):
     results: ResultsSection = ResultsSection()
     history: HistorySection = HistorySection()
     worklist: WorklistSection = WorklistSection()
+    log: LogSection = LogSection()
     storage: StorageSection = StorageSection()
     leases: LeaseSection = LeaseSection()
 
@@ -549,6 +586,11 @@ class Config(_Section):
                 return destination
         msg = f"destinations: none is named {name!r}"
         raise ConfigError(msg)
+
+    @property
+    def log_folder(self) -> Path:
+        """Return where the log lines are kept."""
+        return self.data_directory / "log"
 
     @property
     def database_url(self) -> str:

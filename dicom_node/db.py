@@ -270,6 +270,18 @@ class OutputRow(Table):
     sha256: Mapped[str] = mapped_column(String(64))
 
 
+class JobFileRow(Table):
+    """A file that a job keeps for itself and that is never sent, such as its heatmap."""
+
+    __tablename__ = "job_file"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    path: Mapped[str]
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
 class DeliveryRow(Table):
     """One job's results on their way to one destination."""
 

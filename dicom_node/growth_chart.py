@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from PIL import Image
 
+from dicom_node import growth_curves
 from dicom_node.fonts import faces
 from dicom_node.sheet import FAINT, INK, PAPER, RULE
 from models.atlas import reaches_ceiling
-from models.brush import BRUSH, NORMAL_Z
+from models.brush import BRUSH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 SEX_COLOURS: Final[dict[str, Colour]] = {"M": (122, 170, 255), "F": (122, 170, 255)}
 BOTH_COLOURS: Final[dict[str, Colour]] = {"M": (122, 170, 255), "F": (90, 205, 165)}
 """Of the curve of the recorded sex; of both where it is unknown."""
-
-SPANS_YEARS: Final = ((3.0, 4), (18.5, 20))
-"""A chart spans so many years if all that is on it lies below the first number."""
 
 LEFT, RIGHT, TOP, BOTTOM = 21.0, 8.0, 6.0, 19.0
 """Around the axes, in units: room for the numbers."""
@@ -78,14 +76,11 @@ def draw_chart(finding: Finding, size_px: tuple[int, int], unit_px: float) -> Im
 
 
 def _span_years(finding: Finding) -> int:
-    """Return how far both axes go: an infant's chart is closer, and none ends before its child."""
+    """Return how far both axes go."""
     ages = [age for point in earlier_points(finding) for age in point]
     if finding.chronological_age_months is not None:
         ages += [finding.chronological_age_months, finding.estimate.interval_months[1]]
-    most = max(ages, default=SPANS_YEARS[-1][0] * 12) / 12
-    fitting = (span for limit, span in SPANS_YEARS if most <= limit)
-    # Even, as the numbers along the axes are.
-    return next(fitting, max(SPANS_YEARS[-1][1], 2 * int(most / 2) + 2))
+    return growth_curves.span_years(ages)
 
 
 def _axes(figure: Figure, size: tuple[float, float], span_years: int) -> Axes:
@@ -98,7 +93,7 @@ def _axes(figure: Figure, size: tuple[float, float], span_years: int) -> Axes:
         (height - TOP - BOTTOM) / height,
     )
     axes = figure.add_axes(box, facecolor=_rgb(PAPER))
-    step = 1 if span_years <= SPANS_YEARS[0][1] else 2
+    step = growth_curves.tick_years(span_years)
     ticks = range(0, span_years + 1, step)
     numbers = FontProperties(fname=faces()[0].path, size=12)
     axes.set_xlim(0, span_years)
@@ -116,8 +111,7 @@ def _axes(figure: Figure, size: tuple[float, float], span_years: int) -> Axes:
 
 def _curve(axes: Axes, sex: str, colour: Colour, *, is_faint: bool) -> None:
     """Draw mean and ±2 SD of the Brush children of one sex, as far as the table goes."""
-    ages, means, sds = np.asarray(BRUSH[sex]).T / 12
-    low, high = means - NORMAL_Z * sds, means + NORMAL_Z * sds
+    ages, low, means, high = np.asarray(growth_curves.reference_curves(sex)[sex]).T / 12
     ink, style = _rgb(colour), "--" if is_faint and sex == "F" else "-"
     axes.fill_between(ages, low, high, color=ink, alpha=0.08 if is_faint else 0.16, linewidth=0)
     for edge in (low, high):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -35,10 +36,12 @@ class Lease:
         self._database, self._renew = database, renew
         self._item_id, self._owner, self._seconds = item_id, owner, lease_seconds
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        """Begin to renew."""
+        """Begin to renew; what the thread logs belongs to the same job."""
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=(self._run,), name="lease", daemon=True)
         self._thread.start()
         return self
 
@@ -50,7 +53,8 @@ class Lease:
     ) -> None:
         """Stop renewing."""
         self._done.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._done.wait(self._seconds / 3):

@@ -1,24 +1,34 @@
-"""Logging: JSON lines on standard error, with ids and never a name or a data set."""
+"""Logging: JSON lines on standard error and in files, with ids and never a name or a data set."""
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
 import logging
 import sys
 import threading
 import traceback
 import warnings
-from typing import TYPE_CHECKING, Any
+from logging.handlers import RotatingFileHandler
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import structlog
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from structlog.typing import EventDict, WrappedLogger
 
 QUIET = ("pydicom", "pynetdicom", "highdicom")
 """Libraries that would print headers."""
+
+ENDING: Final = ".jsonl"
+"""Of the files; older lines of one stand in files with a further .1, .2 and so on."""
+
+READY: Final = "dicom_node.ready"
+"""The name of records that are lines already."""
 
 
 def configure(level: str = "INFO") -> None:
@@ -32,14 +42,16 @@ def configure(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LibraryFormatter())
     # Not by their loggers' levels: pydicom sets its own when it is first imported.
-    handler.addFilter(lambda record: record.name.partition(".")[0] not in QUIET)
+    handler.addFilter(_is_loud)
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             frames_without_text,
             structlog.processors.JSONRenderer(),
+            also_to_file,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -47,6 +59,96 @@ def configure(level: str = "INFO") -> None:
     )
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
+
+
+def _is_loud(record: logging.LogRecord) -> bool:
+    """Tell whether a record comes from a library that prints no headers."""
+    return record.name.partition(".")[0] not in QUIET
+
+
+class LineFile(RotatingFileHandler):
+    """A process's own file of log lines, its name held by a lock as long as the process lives.
+
+    Two processes must not share one: each would go on writing into what the other has renamed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files lie.
+    part : str
+        The part of the node; a second process of it takes ``part-2``.
+    megabytes, files : int
+        A full file is renamed; so many are kept, the one being written included.
+    """
+
+    def __init__(self, folder: Path, part: str, megabytes: int, files: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name, self._lock = _free_name(folder, part)
+        super().__init__(
+            folder / f"{name}{ENDING}",
+            maxBytes=megabytes * 1_000_000,
+            backupCount=files - 1,
+            encoding="utf-8",
+            delay=True,
+        )
+        self.setFormatter(LibraryFormatter())
+        self.addFilter(_is_loud)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Let a line go that the disk does not take; standard error has it."""
+
+    def close(self) -> None:
+        """Give the name back."""
+        super().close()
+        self._lock.close()
+
+
+def _free_name(folder: Path, part: str) -> tuple[str, IO[bytes]]:
+    """Return the first name of a part that no living process holds, and its lock."""
+    names = itertools.chain([part], (f"{part}-{number}" for number in itertools.count(2)))
+    for name in names:
+        lock = (folder / f".{name}.lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        return name, lock
+    raise AssertionError
+
+
+def keep(folder: Path, part: str, megabytes: int, files: int) -> None:
+    """Write this process's log lines to a file, too; see `LineFile`.
+
+    Called again, as by two nodes in one process, the latest folder gets them. Where the folder
+    cannot be written to, standard error alone has them, and says so.
+    """
+    stop_keeping()
+    try:
+        handler = LineFile(folder, part, megabytes, files)
+    except OSError as error:
+        structlog.get_logger().warning("no log file", error=type(error).__name__)
+        return
+    logging.getLogger().addHandler(handler)
+
+
+def stop_keeping() -> None:
+    """Close this process's file, if there is one."""
+    for handler in _line_files():
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def _line_files() -> list[LineFile]:
+    """Return this process's file, if there is one."""
+    return [handler for handler in logging.getLogger().handlers if isinstance(handler, LineFile)]
+
+
+def also_to_file(_logger: WrappedLogger, _method: str, line: str) -> str:
+    """Write a line that is ready to this process's file."""
+    for handler in _line_files():
+        handler.handle(logging.makeLogRecord({"name": READY, "msg": line}))
+    return line
 
 
 def frames_without_text(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
@@ -81,11 +183,14 @@ class LibraryFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
+        if record.name == READY:
+            return record.getMessage()
         line: dict[str, Any] = {"event": f"{record.name} failed"}
         if record.exc_info:
             line.update(_described(record.exc_info[0], record.exc_info[2]))
         else:
             line["event"] = record.getMessage()
+        line.update(structlog.contextvars.get_contextvars())
         return json.dumps({**line, "level": record.levelname.lower(), "logger": record.name})
 
 

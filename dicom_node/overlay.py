@@ -43,6 +43,26 @@ def draw_radiograph(
     return _blended(gray, _as_bytes(_resized(heatmap, size_px)))
 
 
+def draw_heat(heatmap: npt.NDArray[np.floating], size_px: tuple[int, int]) -> Image.Image:
+    """Return the heatmap alone as RGBA, (width, height) large, to be laid over its radiograph.
+
+    Its alpha is the heat: shown at `OPACITY` it looks as `draw_radiograph` blends it.
+
+    Parameters
+    ----------
+    heatmap : ndarray of float
+        (h, w) in [0, 1], over the whole picture.
+    size_px : tuple of int
+        Width and height.
+    """
+    heat = _as_bytes(_resized(heatmap, size_px))
+    tinted = heat.copy()
+    tinted.putpalette(_palette().tobytes())
+    drawn = tinted.convert("RGB")
+    drawn.putalpha(heat)
+    return drawn
+
+
 def draw_ramp(size_px: tuple[int, int]) -> Image.Image:
     """Return the colours of the heatmap as they look over mid-gray bone, (width, height) large."""
     heat = Image.linear_gradient("L").rotate(90).resize(size_px)

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import pydicom
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import bound_contextvars
 
-from dicom_node import deliveries, history, intake, jobs, results, routes, scu
+from dicom_node import deliveries, heatmap_file, history, intake, jobs, results, routes, scu
 from dicom_node.db import DeliveryRow, InstanceRow
 from dicom_node.errors import ConfigError, NodeError, PeerError, PixelsError
 from dicom_node.finding import Refusal
@@ -45,14 +46,15 @@ log = structlog.get_logger()
 
 def fetch(node: Node, archive: Archive | None, job_id: int) -> None:
     """Fetch earlier reports of a queued job's patient, then hand the job on, come what may."""
-    try:
-        if archive is not None:
-            log.info("history fetched", job=job_id, reports=_fetch(node, archive, job_id))
-    except PeerError as error:
-        log.warning("history not fetched", job=job_id, reason=str(error))
-    except Exception:  # the edge: history is never worth a lost answer
-        log.exception("history not fetched", job=job_id)
-    intake.hand_over(node, job_id)
+    with bound_contextvars(job=job_id):
+        try:
+            if archive is not None:
+                log.info("history fetched", reports=_fetch(node, archive, job_id))
+        except PeerError as error:
+            log.warning("history not fetched", reason=str(error))
+        except Exception:  # the edge: history is never worth a lost answer
+            log.exception("history not fetched")
+        intake.hand_over(node, job_id)
 
 
 def _fetch(node: Node, archive: Archive, job_id: int) -> int:
@@ -94,6 +96,14 @@ def assess(
     came_by : Priority, optional
         Of the list in the broker that its id came by.
     """
+    with bound_contextvars(job=job_id):
+        _assess(node, estimator, job_id, came_by)
+
+
+def _assess(
+    node: Node, estimator: Estimator | Estimators, job_id: int, came_by: Priority | None
+) -> None:
+    """Assess a job, whatever is logged meanwhile being of it."""
     owner, lease_seconds = new_owner("assess"), node.config.leases.lease_seconds
     with node.database.write() as session:
         if not jobs.claim(session, job_id, owner, lease_seconds, came_by):
@@ -140,6 +150,7 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
         _end(node, work.job_id, owner, JobState.REJECTED, found.reason)
         return []
     outputs = results.build(node, work, source, picture, found)
+    own_files = heatmap_file.keep_heatmap(node.storage, work.job_id, found)
     destinations = routes.destinations_for(node.config, work.calling_ae_title, source)
     values = results.as_values(found, words_of(node.config.results.language))
     with node.database.write() as session:
@@ -155,7 +166,7 @@ def _report(node: Node, estimator: Estimator, work: results.Work, owner: str) ->
         if not moved:  # the lease ran out, and another process has the job
             log.warning("lease lost", job=work.job_id)
             return []
-        session.add_all(outputs)
+        session.add_all([*outputs, *own_files])
         session.flush()
         waiting = deliveries.create(session, work.job_id, destinations)
     log.info("reported", job=work.job_id, deliveries=len(waiting))
@@ -188,7 +199,10 @@ def send(node: Node, delivery_id: int) -> None:
         if not deliveries.claim(session, delivery_id, owner, lease_seconds):
             return
         outputs = deliveries.unsent(session, delivery_id, destination)
-    with Lease(node.database, deliveries.renew, delivery_id, owner, lease_seconds):
+    with (
+        bound_contextvars(job=job_id),
+        Lease(node.database, deliveries.renew, delivery_id, owner, lease_seconds),
+    ):
         state, reason = _transfer(node, destination, delivery_id, outputs)
     with node.database.write() as session:
         if state == DeliveryState.WAITING:

@@ -63,7 +63,7 @@ class Rendering:
 
 
 @dataclass(frozen=True, slots=True)
-class _Levels:
+class Levels:
     """The values that pixels can have, and how many pixels that belong to the image have each.
 
     Attributes
@@ -91,6 +91,24 @@ class _Levels:
         grey = (shown > 0.5 * LEVEL) & (shown < 1 - 0.5 * LEVEL)
         share = self.counts[grey].sum() / self.counts.sum()
         return high - low >= LEVEL and bool(share >= LEAST_GREY_SHARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What part of the values is shown between black and white.
+
+    Attributes
+    ----------
+    center, width : float
+        In the values' own unit; black lies half the width below the centre, exactly (as
+        LINEAR_EXACT has it).
+    is_sigmoid : bool
+        By the curve of SIGMOID instead of the straight line.
+    """
+
+    center: float
+    width: float
+    is_sigmoid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +165,14 @@ def render(dataset: Dataset) -> Rendering:
         warnings.simplefilter("ignore")
         pixels, photometric = decode(dataset)
         if pixels.ndim == 3 and photometric == "RGB":  # noqa: PLR2004 - colours
-            return Rendering(_brightness(pixels, dataset.BitsStored), ())
+            return Rendering(brightness_of(pixels, dataset.BitsStored), ())
         if pixels.ndim == 2 and photometric in {"MONOCHROME1", "MONOCHROME2"}:  # noqa: PLR2004
             return _render_grey(pixels, dataset)
     msg = "its photometric interpretation is not supported"
     raise PixelsError(msg)
 
 
-def _brightness(pixels: npt.NDArray[Any], bits_stored: int) -> npt.NDArray[np.float32]:
+def brightness_of(pixels: npt.NDArray[Any], bits_stored: int) -> npt.NDArray[np.float32]:
     """Return the brightness of an RGB image."""
     brightness = pixels.astype(np.float32) @ LUMA
     brightness /= np.float32(2**bits_stored - 1)
@@ -168,16 +186,16 @@ def _brightness(pixels: npt.NDArray[Any], bits_stored: int) -> npt.NDArray[np.fl
 
 def _render_grey(pixels: npt.NDArray[Any], dataset: Dataset) -> Rendering:
     """Send the values of a grey image through the transformations of PS3.4 N.2."""
-    levels, index = _levels(pixels, dataset)
+    levels, index = read_levels(pixels, dataset)
     notes: list[str] = []
-    shown = _display(_modality(levels, dataset, notes), levels, dataset, notes)
+    shown = _display(modality_values(levels, dataset, notes), levels, dataset, notes)
     if is_inverse(dataset, notes):
         shown = 1 - shown
     shown[levels.padding] = 0
     return Rendering(shown.astype(np.float32)[index], tuple(notes))
 
 
-def _levels(pixels: npt.NDArray[Any], dataset: Dataset) -> tuple[_Levels, npt.NDArray[Any]]:
+def read_levels(pixels: npt.NDArray[Any], dataset: Dataset) -> tuple[Levels, npt.NDArray[Any]]:
     """Return the image's levels and the picture as indices into them."""
     if pixels.dtype.itemsize <= 2:  # noqa: PLR2004 - 16 bits
         kind = pixels.dtype.newbyteorder("=")
@@ -191,7 +209,7 @@ def _levels(pixels: npt.NDArray[Any], dataset: Dataset) -> tuple[_Levels, npt.ND
     if not counts.any():
         msg = "every pixel is padding"
         raise PixelsError(msg)
-    levels = _Levels(values.astype(np.float64), counts, padding)
+    levels = Levels(values.astype(np.float64), counts, padding)
     low, high = levels.span(levels.stored)
     if low == high:
         _refuse_without_contrast()
@@ -222,7 +240,7 @@ def _as_stored(value: float, kind: np.dtype[Any]) -> float:
     return value - span if value >= span // 2 else value
 
 
-def _modality(levels: _Levels, dataset: Dataset, notes: list[str]) -> Doubles:
+def modality_values(levels: Levels, dataset: Dataset, notes: list[str]) -> Doubles:
     """Return the levels after the modality LUT or the rescaling (PS3.3 C.11.1)."""
     table = look_up_table(dataset, "ModalityLUTSequence", notes)
     slope, intercept = (
@@ -241,7 +259,7 @@ def _modality(levels: _Levels, dataset: Dataset, notes: list[str]) -> Doubles:
     return levels.stored
 
 
-def _display(values: Doubles, levels: _Levels, dataset: Dataset, notes: list[str]) -> Doubles:
+def _display(values: Doubles, levels: Levels, dataset: Dataset, notes: list[str]) -> Doubles:
     """Return modality values as brightness in [0, 1]: by VOI LUT, by window, or by their range."""
     for name, shown in _voi(values, dataset, notes):
         if levels.are_seen(shown):
@@ -256,9 +274,16 @@ def _voi(values: Doubles, dataset: Dataset, notes: list[str]) -> Iterator[tuple[
     table = look_up_table(dataset, "VOILUTSequence", notes)
     if table is not None:
         yield "VOI LUT", table.look_up(values) / table.top
+    window = header_window(dataset, notes)
+    if window is not None:
+        yield "window", windowed(values, window)
+
+
+def header_window(dataset: Dataset, notes: list[str]) -> Window | None:
+    """Return the header's first window (PS3.3 C.11.2.1.2), None where it has none to use."""
     center, width = header_number(dataset, "WindowCenter"), header_number(dataset, "WindowWidth")
     if center is None or width is None:
-        return
+        return None
     function = text(dataset, "VOILUTFunction").upper() or "LINEAR"
     if function not in {"LINEAR", "LINEAR_EXACT", "SIGMOID"}:
         notes.append("the VOI LUT function is unknown: taken as linear")
@@ -267,15 +292,15 @@ def _voi(values: Doubles, dataset: Dataset, notes: list[str]) -> Iterator[tuple[
         # Its window holds whole values and begins half a value lower (PS3.3 C.11.2.1.2.1).
         center, width = center - 0.5, width - 1
     if width > 0:
-        yield "window", _windowed(values, center, width, function)
-    else:
-        notes.append("the window has no width: passed over")
+        return Window(center, width, is_sigmoid=function == "SIGMOID")
+    notes.append("the window has no width: passed over")
+    return None
 
 
-def _windowed(values: Doubles, center: float, width: float, function: str) -> Doubles:
+def windowed(values: Doubles, window: Window) -> Doubles:
     """Return values through a window, in [0, 1] (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
-    shown: Doubles = (values - center) / width
-    if function == "SIGMOID":
+    shown: Doubles = (values - window.center) / window.width
+    if window.is_sigmoid:
         return 1 / (1 + np.exp(-4 * shown))
     return np.clip(shown + 0.5, 0, 1)
 

@@ -151,6 +151,30 @@ class Storage:
             partial.unlink(missing_ok=True)
         return str(target.relative_to(self.root)), sha256
 
+    def keep_job_file(self, content: bytes, job_id: int, name: str) -> tuple[str, str]:
+        """Write a file of a job's own durably, beside its results; a name is used once only.
+
+        Parameters
+        ----------
+        name : str
+            What it is, with its ending: ``heatmap.png``.
+
+        Returns
+        -------
+        path, sha256 : str
+            As `keep_result`.
+        """
+        kind, _, ending = name.partition(".")
+        stem = uuid.uuid4().hex
+        target = self.results / f"{job_id % 256:02x}" / f"{job_id}-{kind}-{stem}.{ending}"
+        partial = self.partial / f"{stem}.{ending}"
+        try:
+            partial.write_bytes(content)
+            self._publish(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return str(target.relative_to(self.root)), hashlib.sha256(content).hexdigest()
+
     def _publish(self, partial: Path, target: Path) -> None:
         """Sync, rename, sync the folder; the folder itself is once synced into its own.
 

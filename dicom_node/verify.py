@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from dicom_node.db import InstanceRow, OutputRow
+from dicom_node.db import InstanceRow, JobFileRow, OutputRow
 from dicom_node.storage import content_hash
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ def verify(node: Node) -> dict[str, Any]:
     """
     with node.database.read() as session:
         received = session.execute(select(InstanceRow.path, InstanceRow.sha256)).all()
-        made = session.execute(select(OutputRow.path, OutputRow.sha256)).all()
+        made = [
+            *session.execute(select(OutputRow.path, OutputRow.sha256)),
+            *session.execute(select(JobFileRow.path, JobFileRow.sha256)),
+        ]
     problems = [
         problem
         for rows, digest in ((received, content_hash), (made, _file_hash))

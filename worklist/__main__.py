@@ -95,6 +95,8 @@ def serve(config_file: Path) -> None:
         If the port is taken.
     """
     config = load_config(config_file)
+    if config.log.file:
+        node_log.keep(config.log_folder, "worklist", config.log.megabytes, config.log.files)
     node = Node.of(config)
     try:
         with open_socket(config.worklist, anywhere=someone_can_log_in(node)) as listening:

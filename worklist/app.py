@@ -26,6 +26,7 @@ from worklist import (
 )
 from worklist.failures import answer_failures
 from worklist.guard import Guard
+from worklist.picture import Pictures
 from worklist.proxy import Forwarded
 from worklist.web import HERE, SecurityHeaders, make_templates
 
@@ -58,6 +59,7 @@ def create_app(node: Node) -> FastAPI:
     app.state.node = node
     app.state.matching = None  # what the list's filter shows: worklist.orders.Matching
     app.state.templates = make_templates()
+    app.state.pictures = Pictures()
     for router in ROUTERS:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")

@@ -258,7 +258,7 @@ def _key(text: str, column: Column) -> datetime | str | float | None:
     if column == "study_date":
         return (
             text if text == "" or (text.isascii() and text.isdigit() and len(text) == 8) else None
-        )  # noqa: PLR2004
+        )
     try:
         if column == "bone_age_months":
             number = float(text)

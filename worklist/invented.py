@@ -22,10 +22,34 @@ if TYPE_CHECKING:
 _J, _D = JobState, DeliveryState
 
 FAMILIES: Final = ("Phantom", "Invented", "Imaginary", "Nobody", "Specimen", "Fictional")
-GIVEN: Final = (
-    "Ada Ben Cleo Dara Emil Fay Gus Hana Ilse Jon Kai Lia Milo Nora Otis Pia Quin Rosa Sami Tess "
-    "Uma Vito Wren Xena Yves Zoe"
-).split()
+GIVEN: Final = [
+    "Ada",
+    "Ben",
+    "Cleo",
+    "Dara",
+    "Emil",
+    "Fay",
+    "Gus",
+    "Hana",
+    "Ilse",
+    "Jon",
+    "Kai",
+    "Lia",
+    "Milo",
+    "Nora",
+    "Otis",
+    "Pia",
+    "Quin",
+    "Rosa",
+    "Sami",
+    "Tess",
+    "Uma",
+    "Vito",
+    "Wren",
+    "Xena",
+    "Yves",
+    "Zoe",
+]
 CALLERS: Final = ("CR_ROOM_1", "CR_ROOM_2", "DX_CHILDREN", "DX_EMERGENCY", "FILM_SCANNER")
 CALLER_WEIGHTS: Final = (40, 30, 20, 9, 1)
 DESTINATIONS: Final = ("PACS", "ARCHIVE", "RESEARCH")

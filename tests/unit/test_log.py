@@ -108,3 +108,57 @@ logging.getLogger('pynetdicom.dsutils').error(SECRET)
         text=True,
     )
     assert SECRET in told.stderr  # without `configure` it does
+
+
+# --- files -------------------------------------------------------------------------------------
+
+KEEP = "from pathlib import Path\nlog.keep(Path({folder!r}), 'assess', 1, 2)\n"
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file; the secret must not be in it."""
+    text = path.read_text("utf-8")
+    assert SECRET not in text
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_file_has_the_same_lines(tmp_path: Path) -> None:
+    program = KEEP.format(folder=str(tmp_path / "log")) + (
+        "with structlog.contextvars.bound_contextvars(job=7):\n"
+        "    ours.info('reported')\n"
+        "    theirs.warning('lost %s', 3)\n"
+        "    theirs.info('quiet')\n"
+        "    logging.getLogger('pydicom').error(SECRET)\n"
+        "    try: fail()\n"
+        "    except ValueError: ours.exception('failed')\n"
+    )
+    lines = lines_of(program)
+    assert [line["event"] for line in lines] == ["reported", "lost 3", "failed"]
+    assert [line["job"] for line in lines] == [7, 7, 7]
+    assert kept(tmp_path / "log" / "assess.jsonl") == lines
+
+
+def test_a_full_file_is_put_aside_and_the_oldest_goes(tmp_path: Path) -> None:
+    said = "for at in range(30): ours.info('x' * 100_000, at=at)"
+    lines_of(KEEP.format(folder=str(tmp_path)) + said)
+    assert {path.name for path in tmp_path.glob("*.jsonl*")} == {"assess.jsonl", "assess.jsonl.1"}
+    assert kept(tmp_path / "assess.jsonl")[-1]["at"] == 29
+    assert kept(tmp_path / "assess.jsonl.1")[-1]["at"] < 29
+
+
+def test_two_processes_of_a_part_have_a_file_each(tmp_path: Path) -> None:
+    keep = KEEP.format(folder=str(tmp_path))
+    program = keep + "ours.info('first')\n" + f"child = {BEGIN + keep + 'ours.info(1)'!r}\n"
+    program += "import subprocess\nsubprocess.run([sys.executable, '-c', child], check=True)\n"
+    lines_of(program)
+    assert [line["event"] for line in kept(tmp_path / "assess.jsonl")] == ["first"]
+    assert [line["event"] for line in kept(tmp_path / "assess-2.jsonl")] == [1]
+    lines_of(keep + "ours.info('later')")  # a name is free again when its process is gone
+    assert [line["event"] for line in kept(tmp_path / "assess.jsonl")] == ["first", "later"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file", "utf-8")
+    lines = lines_of(KEEP.format(folder=str(tmp_path / "log")) + "ours.info('on')")
+    assert [line["event"] for line in lines] == ["no log file", "on"]
+    assert lines[0]["error"] == "FileExistsError"

@@ -1,0 +1,55 @@
+"""A real Chromium for the tests of a page: what it complains of, and what axe finds."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from playwright.sync_api import sync_playwright
+
+from tests.peers import missing, need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+AXE: Final = Path(__file__).resolve().parents[1] / ".peers" / "axe" / "axe.min.js"
+FLAGS: Final = ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+AXE_RUN: Final = """async () => (await axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a",
+    "wcag21aa", "wcag22aa", "best-practice"]})).violations.map(
+    (found) => [found.id, found.nodes.map((node) => node.html)])"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run Debian's Chromium without a window."""
+    program = need("chromium")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=list(FLAGS)) as browser,
+    ):
+        yield browser
+
+
+def complaints_of(page: Page) -> list[str]:
+    """Return the list into which go errors of the page, and of what its policy forbids."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on(
+        "console",
+        lambda said: found.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    return found
+
+
+def axe_violations(page: Page) -> list[Any]:
+    """Return what axe finds on a page, [] where all is well."""
+    if not AXE.is_file():
+        missing("axe")
+    # By the debugger: the page's own policy forbids scripts in it.
+    page.evaluate(AXE.read_text("utf-8"))
+    found: list[Any] = page.evaluate(AXE_RUN)
+    return json.loads(json.dumps(found)) if found else []
