@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dicom_node.growth import Z_90, determine
 from dicom_node.jobs import name_key
-from dicom_node.states import DeliveryState, JobState, job_state_for
+from dicom_node.states import GIVEN_UP, DeliveryState, JobState, job_state_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _J, _D = JobState, DeliveryState
 
 FAMILIES: Final = ("Phantom", "Invented", "Imaginary", "Nobody", "Specimen", "Fictional")
-GIVEN: Final = [
+GIVEN: Final = (
     "Ada",
     "Ben",
     "Cleo",
@@ -35,21 +35,7 @@ GIVEN: Final = [
     "Jon",
     "Kai",
     "Lia",
-    "Milo",
-    "Nora",
-    "Otis",
-    "Pia",
-    "Quin",
-    "Rosa",
-    "Sami",
-    "Tess",
-    "Uma",
-    "Vito",
-    "Wren",
-    "Xena",
-    "Yves",
-    "Zoe",
-]
+)
 CALLERS: Final = ("CR_ROOM_1", "CR_ROOM_2", "DX_CHILDREN", "DX_EMERGENCY", "FILM_SCANNER")
 CALLER_WEIGHTS: Final = (40, 30, 20, 9, 1)
 DESTINATIONS: Final = ("PACS", "ARCHIVE", "RESEARCH")
@@ -286,6 +272,7 @@ class Inventor:
                 "calling_ae_title": instance["calling_ae_title"],
                 "study_date": header["StudyDate"],
                 "determination": finding["determination"] if finding else None,
+                "undelivered": any(one in GIVEN_UP for _, one, _ in sent),
             }
         )
         self._events(made, job_id, state, sent, reason, (moment, later))

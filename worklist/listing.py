@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     tuple_,
     union,
 )
@@ -32,7 +33,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from dicom_node.db import DeliveryRow, InstanceRow, JobRow
 from dicom_node.jobs import name_key
-from dicom_node.states import DeliveryState
+from dicom_node.states import GIVEN_UP, DeliveryState
 from worklist.filters import Cursor, Filters, Sort
 
 if TYPE_CHECKING:
@@ -171,7 +172,11 @@ def _of_deliveries(filters: Filters) -> _Condition:
     has_one = has_one.where(state)
     if filters.destination:
         has_one = has_one.where(DeliveryRow.destination == filters.destination)
-    return _Condition(select(DeliveryRow.job_id).where(chosen), has_one)
+    fits: ColumnElement[bool] = has_one
+    if filters.delivery and GIVEN_UP.issuperset(filters.delivery):
+        # Seldom true, and in the index that is walked: few deliveries are looked at.
+        fits = and_(_Unindexed(JobRow.undelivered).is_(true()), has_one)
+    return _Condition(select(DeliveryRow.job_id).where(chosen), fits)
 
 
 def _of_text(words: str) -> Select[tuple[int]]:
@@ -323,7 +328,7 @@ def _key_of(order: Sort) -> InstrumentedAttribute[Any]:
 
 
 def _extra(filters: Filters) -> list[ColumnElement[bool]]:
-    """Return what an order asks of a job: those without a bone age have no place among bone ages."""
+    """Return what an order asks of a job: without a bone age it has no place among them."""
     is_by_age = filters.order.column == "bone_age_months"
     return [JobRow.bone_age_months.is_not(None)] if is_by_age else []
 
