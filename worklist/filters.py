@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dicom_node.growth import Determination
 from dicom_node.header import CONTROLS
 from dicom_node.jobs import LARGEST_ID
 from dicom_node.states import GIVEN_UP, DeliveryState, JobState
 
 Column = Literal["created_at", "study_date", "bone_age_months", "updated_at"]
 
-DETERMINATIONS: Final[tuple[Determination, ...]] = get_args(Determination)
+DETERMINATIONS: Final = ("normal", "advanced", "delayed", "indeterminate")
+"""As `dicom_node.growth` says them."""
 EARLIEST, LATEST = date(1900, 1, 1), date(2200, 1, 1)
 MOST_DAYS: Final = 36_500
 LONGEST_TEXT: Final = 64
 MOST_MESSAGES: Final = 8
-UID_LETTERS: Final = frozenset("0123456789.")
+DAY: Final = re.compile(r"[0-9]{8}")
 OLDEST_MONTHS: Final = 12_000.0
 """No bone age lies above; a larger number in a cursor is not one of ours."""
 
@@ -55,6 +56,7 @@ SORTS: Final[dict[str, Sort]] = {
     "bone-age-lowest": Sort("Bone age, lowest first", "bone_age_months", descending=False),
     "longest": Sort("Longest in its state", "updated_at", descending=False),
 }
+
 
 class JobQuery(BaseModel):
     """The parameters of the list, as they stand in an address.
@@ -233,7 +235,9 @@ class _Reader:
         """Return one line of text."""
         given = given.strip()
         if len(given) > LONGEST_TEXT or given != given.translate(CONTROLS):
-            self.messages.append(f"“{name}” is at most {LONGEST_TEXT} characters, without controls.")
+            self.messages.append(
+                f"“{name}” is at most {LONGEST_TEXT} characters, without controls."
+            )
             return ""
         return given
 
@@ -253,7 +257,7 @@ class _Reader:
 def _key(text: str, column: Column) -> datetime | str | float | None:
     """Return a cursor's value of a column; None where it is none."""
     if column == "study_date":
-        return text if text == "" or (text.isascii() and text.isdigit() and len(text) == 8) else None  # noqa: PLR2004
+        return text if not text or DAY.fullmatch(text) else None
     try:
         if column == "bone_age_months":
             number = float(text)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dicom_node.growth import Z_90, determine
 from dicom_node.jobs import name_key
-from dicom_node.states import DeliveryState, JobState, job_state_for
+from dicom_node.states import GIVEN_UP, DeliveryState, JobState, job_state_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,9 +23,19 @@ _J, _D = JobState, DeliveryState
 
 FAMILIES: Final = ("Phantom", "Invented", "Imaginary", "Nobody", "Specimen", "Fictional")
 GIVEN: Final = (
-    "Ada Ben Cleo Dara Emil Fay Gus Hana Ilse Jon Kai Lia Milo Nora Otis Pia Quin Rosa Sami Tess "
-    "Uma Vito Wren Xena Yves Zoe"
-).split()
+    "Ada",
+    "Ben",
+    "Cleo",
+    "Dara",
+    "Emil",
+    "Fay",
+    "Gus",
+    "Hana",
+    "Ilse",
+    "Jon",
+    "Kai",
+    "Lia",
+)
 CALLERS: Final = ("CR_ROOM_1", "CR_ROOM_2", "DX_CHILDREN", "DX_EMERGENCY", "FILM_SCANNER")
 CALLER_WEIGHTS: Final = (40, 30, 20, 9, 1)
 DESTINATIONS: Final = ("PACS", "ARCHIVE", "RESEARCH")
@@ -262,6 +272,7 @@ class Inventor:
                 "calling_ae_title": instance["calling_ae_title"],
                 "study_date": header["StudyDate"],
                 "determination": finding["determination"] if finding else None,
+                "undelivered": any(one in GIVEN_UP for _, one, _ in sent),
             }
         )
         self._events(made, job_id, state, sent, reason, (moment, later))
@@ -398,9 +409,7 @@ def made_before(made: Invention, job_id: int) -> tuple[int, dict[str, str]]:
     return instance_id, header
 
 
-def _path(
-    state: JobState, sent: list[tuple[str, DeliveryState, str | None]]
-) -> list[JobState]:
+def _path(state: JobState, sent: list[tuple[str, DeliveryState, str | None]]) -> list[JobState]:
     """Return the states that a job came through."""
     if state in {_J.RECEIVED, _J.QUEUED}:
         return [_J.RECEIVED, _J.QUEUED][: 1 + (state == _J.QUEUED)]
@@ -411,4 +420,7 @@ def _path(
         return path
     if state == _J.FAILED:
         return [*path, *([_J.REPORTED] if sent else []), state]
-    return [*path, *dict.fromkeys((_J.REPORTED, *([_J.SENT] if state != _J.REPORTED else []), state))]
+    return [
+        *path,
+        *dict.fromkeys((_J.REPORTED, *([_J.SENT] if state != _J.REPORTED else []), state)),
+    ]

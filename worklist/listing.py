@@ -25,6 +25,7 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     tuple_,
     union,
 )
@@ -32,7 +33,7 @@ from sqlalchemy.ext.compiler import compiles
 
 from dicom_node.db import DeliveryRow, InstanceRow, JobRow
 from dicom_node.jobs import name_key
-from dicom_node.states import DeliveryState
+from dicom_node.states import GIVEN_UP, DeliveryState
 from worklist.filters import Cursor, Filters, Sort
 
 if TYPE_CHECKING:
@@ -171,7 +172,11 @@ def _of_deliveries(filters: Filters) -> _Condition:
     has_one = has_one.where(state)
     if filters.destination:
         has_one = has_one.where(DeliveryRow.destination == filters.destination)
-    return _Condition(select(DeliveryRow.job_id).where(chosen), has_one)
+    fits: ColumnElement[bool] = has_one
+    if filters.delivery and GIVEN_UP.issuperset(filters.delivery):
+        # Seldom true, and in the index that is walked: few deliveries are looked at.
+        fits = and_(_Unindexed(JobRow.undelivered).is_(true()), has_one)
+    return _Condition(select(DeliveryRow.job_id).where(chosen), fits)
 
 
 def _of_text(words: str) -> Select[tuple[int]]:
@@ -288,9 +293,7 @@ def count_up_to(session: Session, found: Select[tuple[int]]) -> int:
     return session.scalars(select(func.count()).select_from(some)).one()
 
 
-def pick(
-    filters: Filters, every: list[_Condition], narrow: _Condition
-) -> Select[tuple[Any, int]]:
+def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Select[tuple[Any, int]]:
     """Return the query of the jobs that one filter finds and that the others fit, unsorted."""
     some = narrow.found.limit(NARROW + 1).subquery()
     others = [one.fits for one in every if one is not narrow]
@@ -325,7 +328,7 @@ def _key_of(order: Sort) -> InstrumentedAttribute[Any]:
 
 
 def _extra(filters: Filters) -> list[ColumnElement[bool]]:
-    """Return what an order asks of a job: those without a bone age have no place among bone ages."""
+    """Return what an order asks of a job: without a bone age it has no place among them."""
     is_by_age = filters.order.column == "bone_age_months"
     return [JobRow.bone_age_months.is_not(None)] if is_by_age else []
 
@@ -348,9 +351,7 @@ def _slice(keys: list[tuple[Any, int]], order: Sort, cursor: Cursor | None, size
     )
 
 
-def _page(
-    keys: list[tuple[Any, int]], cursor: Cursor | None, size: int, count: int | None
-) -> Page:
+def _page(keys: list[tuple[Any, int]], cursor: Cursor | None, size: int, count: int | None) -> Page:
     """Return a page of keys of which one more than fits was asked for."""
     backward = cursor is not None and not cursor.forward
     has_more, shown = len(keys) > size, keys[:size]
@@ -371,9 +372,7 @@ def choices(session: Session) -> tuple[list[str], list[str]]:
     callers = _distinct(session, JobRow.calling_ae_title)
     destinations: set[str] = set()
     for state in DeliveryState:
-        destinations.update(
-            _distinct(session, DeliveryRow.destination, DeliveryRow.state == state)
-        )
+        destinations.update(_distinct(session, DeliveryRow.destination, DeliveryRow.state == state))
     return callers, sorted(destinations)
 
 

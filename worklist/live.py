@@ -174,7 +174,10 @@ def feed_of(request: Request, node: Node) -> Feed:
 
 @router.get("/live")
 async def stream(
-    request: Request, node: NodeOfApp, _user: Viewer, query: Annotated[JobQuery, Query()],
+    request: Request,
+    node: NodeOfApp,
+    _user: Viewer,
+    query: Annotated[JobQuery, Query()],
     event: Annotated[str, Query(description="The newest event that is known already")] = "",
 ) -> StreamingResponse:
     """Stream the jobs that come or change, as server-sent events, until the page is left.

@@ -211,9 +211,7 @@ def _bring(  # noqa: PLR0913, PLR0917 - a job has this many parts
             jobs.move(session, job_id, _J.SENT, _J.CONFIRMED)
 
 
-def _deliver(
-    session: Session, delivery_id: int, state: DeliveryState, reason: str | None
-) -> None:
+def _deliver(session: Session, delivery_id: int, state: DeliveryState, reason: str | None) -> None:
     """Bring a waiting delivery to a state."""
     if state == _D.WAITING:
         return

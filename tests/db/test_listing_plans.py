@@ -54,7 +54,9 @@ SORTED = "USE TEMP B-TREE FOR ORDER BY"
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
     """Return a database of some thousand jobs, that the tests only read."""
     with ExitStack() as stack:
         if request.param == "sqlite":
@@ -116,7 +118,7 @@ def assert_reads_no_table(lines: list[str]) -> None:
 
 
 def assert_is_walked(lines: list[str], filters: Filters) -> None:
-    """The index of the order leads, and nothing is sorted afterwards."""
+    """Check that the index of the order leads, and that nothing is sorted afterwards."""
     assert_reads_no_table(lines)
     assert not any(line.startswith((SORTED, "Sort", "Incremental Sort")) for line in lines), lines
     indices = {
