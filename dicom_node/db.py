@@ -20,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    false,
 )
 from sqlalchemy import types as sqltypes
 from sqlalchemy.engine import Connection, make_url
@@ -103,7 +104,7 @@ class Table(DeclarativeBase):
     }
 
 
-LISTED = ("state", "calling_ae_title", "determination")
+LISTED = ("state", "calling_ae_title", "determination", "undelivered")
 """Columns of a job that the list filters by."""
 
 
@@ -146,9 +147,9 @@ class InstanceRow(Table):
 class JobRow(Table):
     """One assessment of one instance. ``state`` is written by `dicom_node.jobs` alone.
 
-    ``calling_ae_title`` and ``study_date`` repeat what the instance says, and ``determination`` what
-    the finding says: the list filters and sorts a million jobs by them. ``updated_at`` is when the
-    job came to its present state.
+    ``calling_ae_title`` and ``study_date`` repeat what the instance says, ``determination`` what
+    the finding says, and ``undelivered`` that a delivery was given up: the list filters and sorts
+    a million jobs by them. ``updated_at`` is when the job came to its present state.
 
     ``weights`` are those that a person asked for (None: those of the configuration), and
     ``weights_version`` those that answered. ``accepted`` says who overruled a rejection.
@@ -164,7 +165,7 @@ class JobRow(Table):
         Index("ix_job_by_bone_age", "bone_age_months", "id", *LISTED, "created_at"),
         Index("ix_job_by_change", "updated_at", "id", *LISTED, "created_at"),
         # One for each filter, where few jobs fit it.
-        *(Index(f"ix_job_{name}_created_at_id", name, "created_at", "id") for name in LISTED),
+        *(Index(f"ix_job_{name}_created_at_id", name, "created_at", "id") for name in LISTED[:3]),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -186,6 +187,7 @@ class JobRow(Table):
     calling_ae_title: Mapped[str] = mapped_column(String(16), default="", server_default="")
     study_date: Mapped[str] = mapped_column(String(8), default="", server_default="")
     determination: Mapped[str | None] = mapped_column(String(16))
+    undelivered: Mapped[bool] = mapped_column(default=False, server_default=false())
     priority: Mapped[Priority] = mapped_column(
         default=Priority.NORMAL, server_default=Priority.NORMAL.value
     )

@@ -232,12 +232,20 @@ def settle(session: Session, job_id: int) -> None:
         .where(DeliveryRow.job_id == job_id)
         .execution_options(populate_existing=True)
     ).all()
+    _note_given_up(session, job_id, rows)
     target = job_state_for([row.state for row in rows])
     if target == JobState.REPORTED:
         return
     given_up = ", ".join(row.destination for row in rows if row.state in GIVEN_UP)
     reason = f"not delivered to {given_up}" if given_up else None
     jobs.move(session, job_id, JobState.REPORTED, target, reason=reason)
+
+
+def _note_given_up(session: Session, job_id: int, rows: Iterable[DeliveryRow]) -> None:
+    """Note with the job whether any delivery was given up: the list looks for it there."""
+    undelivered = any(row.state in GIVEN_UP for row in rows)
+    job = update(JobRow).where(JobRow.id == job_id, JobRow.undelivered != undelivered)
+    session.execute(job.values(undelivered=undelivered))
 
 
 def retry(session: Session, job_id: int, actor: str, destination: str | None = None) -> list[int]:
@@ -270,6 +278,9 @@ def retry(session: Session, job_id: int, actor: str, destination: str | None = N
         ):
             again.append(row.id)
     if again:
+        every = select(DeliveryRow).where(DeliveryRow.job_id == job_id)
+        fresh = every.execution_options(populate_existing=True)
+        _note_given_up(session, job_id, session.scalars(fresh))
         jobs.move(
             session, job_id, JobState.FAILED, JobState.REPORTED, actor=actor, reason="send again"
         )

@@ -55,7 +55,8 @@ POSTGRESQL: Final = (
     "SET LOCAL jit = off",  # compiling takes longer than what it would hasten
 )
 WALKING: Final = "SET LOCAL enable_sort = off"
-"""Within a page's query: what is walked is sorted already."""
+WALKED: Final = "SET LOCAL enable_sort = on"
+"""Round a page's query: what is walked is sorted already. Other queries sort a few rows."""
 
 
 class TooManyError(ValueError):
@@ -284,7 +285,10 @@ class Listing:
     def _rows(self, query: Select[tuple[Any, int]]) -> list[tuple[Any, int]]:
         if self._is_postgresql:
             self._session.execute(text(WALKING))
-        return [(key, job_id) for key, job_id in self._session.execute(query)]
+        found = [(key, job_id) for key, job_id in self._session.execute(query)]
+        if self._is_postgresql:
+            self._session.execute(text(WALKED))
+        return found
 
 
 def count_up_to(session: Session, found: Select[tuple[int]]) -> int:

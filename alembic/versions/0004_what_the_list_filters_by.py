@@ -17,13 +17,14 @@ branch_labels = None
 depends_on = None
 
 AT_ONCE = 1000
-LISTED = ("state", "calling_ae_title", "determination")
+FILTERS = ("state", "calling_ae_title", "determination")
+LISTED = (*FILTERS, "undelivered")
 JOB_INDICES = {
     "ix_job_by_received": ["created_at", "id", *LISTED],
     "ix_job_by_study_date": ["study_date", "id", *LISTED, "created_at"],
     "ix_job_by_bone_age": ["bone_age_months", "id", *LISTED, "created_at"],
     "ix_job_by_change": ["updated_at", "id", *LISTED, "created_at"],
-    **{f"ix_job_{name}_created_at_id": [name, "created_at", "id"] for name in LISTED},
+    **{f"ix_job_{name}_created_at_id": [name, "created_at", "id"] for name in FILTERS},
 }
 INSTANCE = sa.table(
     "instance",
@@ -40,7 +41,10 @@ JOB = sa.table(
     sa.column("calling_ae_title", sa.String),
     sa.column("study_date", sa.String),
     sa.column("determination", sa.String),
+    sa.column("id", sa.Integer),
+    sa.column("undelivered", sa.Boolean),
 )
+DELIVERY = sa.table("delivery", sa.column("job_id", sa.Integer), sa.column("state", sa.String))
 
 
 def upgrade() -> None:
@@ -55,6 +59,8 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("calling_ae_title", sa.String(length=16), **text))
     op.add_column("job", sa.Column("study_date", sa.String(length=8), **text))
     op.add_column("job", sa.Column("determination", sa.String(length=16), nullable=True))
+    undelivered = sa.Column("undelivered", sa.Boolean(), nullable=False, server_default=sa.false())
+    op.add_column("job", undelivered)
     if not op.get_context().as_sql:
         _fill()
     for column in ("patient_name_key", "accession_number"):
@@ -127,5 +133,5 @@ def downgrade() -> None:
     for column in ("patient_name_key", "accession_number"):
         op.drop_index(op.f(f"ix_instance_{column}"), table_name="instance")
         op.drop_column("instance", column)
-    for column in ("determination", "study_date", "calling_ae_title"):
+    for column in ("undelivered", "determination", "study_date", "calling_ae_title"):
         op.drop_column("job", column)

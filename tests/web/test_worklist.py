@@ -106,7 +106,8 @@ def test_a_job_in_the_list(make: Jobs, client: httpx.Client) -> None:
     make.deliver(to_archive, DeliveryState.REFUSED, "SR: SOP class not supported")
     make.settle(job_id)
     found = row(client.get("/").text, job_id).text
-    assert re.match(rf"Job {job_id} failed 10 years 4 months 2025-01-31 20\d\d-\d\d-\d\d ", found)
+    assert re.match(rf"Job {job_id} failed for less than a minute ", found)
+    assert re.search(r" 10 y 4 m 2025-01-31 20\d\d-\d\d-\d\d \d\d:\d\d from CR_ROOM_1 ", found)
     assert "PACS sent ARCHIVE refused SR: SOP class not supported" in found
     assert found.endswith("not delivered to ARCHIVE")
 
@@ -135,16 +136,15 @@ def test_newest_first(make: Jobs, client: httpx.Client) -> None:
 
 def test_what_is_missing_is_said(make: Jobs, client: httpx.Client) -> None:
     job_id = make.received()
-    assert f"Job {job_id} received none not recorded" in row(client.get("/").text, job_id).text
+    said = "not recorded unknown, age unknown none not recorded"
+    assert said in row(client.get("/").text, job_id).text
 
 
-def test_a_name_is_never_shown(make: Jobs, client: httpx.Client) -> None:
-    job_id, _ = make.reported(
-        100, PatientName="Doe^Jane", PatientID="ID-4711", PatientBirthDate="20150203"
-    )
-    shown = client.get("/").text + client.get(f"/jobs/{job_id}").text
+def test_a_birth_date_is_never_listed(make: Jobs, client: httpx.Client) -> None:
+    make.reported(100, PatientName="Doe^Jane", PatientBirthDate="20150203")
+    shown = client.get("/").text
     # Whole values: four digits alone stand in some microsecond of the page now and then.
-    for hidden in ("Doe", "Jane", "ID-4711", "20150203", "2015-02-03"):
+    for hidden in ("20150203", "2015-02-03"):
         assert hidden not in shown
 
 
@@ -168,38 +168,17 @@ def test_a_hostile_report_stays_text(make: Jobs, client: httpx.Client) -> None:
 # --- pages -------------------------------------------------------------------------------------
 
 
-def test_pages_lead_through_all_jobs(make: Jobs, client: httpx.Client) -> None:
-    made = [make.received() for _ in range(2 * PAGE_SIZE + 1)]
-    seen, address = [], "/"
-    for size in (PAGE_SIZE, PAGE_SIZE, 1):
-        page = Page(client.get(address).text)
-        shown = [int(link[6:]) for link in page.links() if link.startswith("/jobs/")]
-        assert len(shown) == size
-        seen += shown
-        older = [a["href"] for tag, a in page.elements if tag == "a" and a.get("rel") == "next"]
-        address = str(older[0]) if older else ""
-    assert address == ""
-    assert seen == made[::-1]
-
-
 def test_a_full_last_page_leads_no_further(make: Jobs, client: httpx.Client) -> None:
     for _ in range(PAGE_SIZE):
         make.received()
     assert 'rel="next"' not in client.get("/").text
 
 
-def test_before_the_first_job(make: Jobs, client: httpx.Client) -> None:
-    first = make.received()
-    page = Page(client.get("/", params={"before": first}).text)
-    assert f"There is nothing before job {first}." in page.text
-    assert "Newest jobs" in page.text
-
-
-@pytest.mark.parametrize("before", ["0", "-1", "x", "1.5", str(2**31)])
-def test_a_page_before_no_number(client: httpx.Client, before: str) -> None:
-    answer = client.get("/", params={"before": before})
-    assert answer.status_code == 400
-    assert "not a job's" in Page(answer.text).text
+def test_behind_the_last_job(make: Jobs, client: httpx.Client) -> None:
+    make.received()
+    page = Page(client.get("/", params={"after": "2000-01-01T00:00:00+00:00~1"}).text)
+    assert "No further jobs The list ends here." in page.text
+    assert "/" in page.links()
 
 
 # --- one job -----------------------------------------------------------------------------------
@@ -278,9 +257,9 @@ def test_the_pages_over_postgresql(
     node = make_node(f"database: {{url: '{postgresql}'}}\n")
     client = client_of(node)
     job_id, _ = Jobs(node).reported(124.3, destinations=("PACS",), StudyDate="20250131")
-    assert "10 years 4 months 2025-01-31" in row(client.get("/").text, job_id).text
+    assert "10 y 4 m 2025-01-31" in row(client.get("/").text, job_id).text
     assert "Study date 2025-01-31" in Page(client.get(f"/jobs/{job_id}").text).text
-    assert client.get("/", params={"before": 2**31 - 1}).status_code == 200
+    assert client.get("/", params={"q": "\0"}).status_code == 400
     assert client.get(f"/jobs/{2**31}").status_code == 404
     assert client.get("/healthz").json()["database"]["state"] == "ok"
 
