@@ -76,7 +76,7 @@ def _measure(node: Node, folder: Path, count: int) -> None:
 
 def _arrivals(node: Node, stop: threading.Event, most: int = 1_000_000) -> list[float]:
     """Write arrivals until told to stop; returns what each took, in milliseconds."""
-    took = []
+    took: list[float] = []
     while not stop.is_set() and len(took) < most:
         started = time.perf_counter()
         with node.database.write() as session:
