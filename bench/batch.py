@@ -1,20 +1,20 @@
 """How long a batch of re-runs takes to be enqueued, and what a listener waits meanwhile.
 
-    python -m bench.batch [--jobs 1000] [--database URL]
+    python -m bench.batch [--jobs 1000] [--postgresql]
 
 Jobs with real files are made in a new folder, all re-run in one batch with a broker of its own.
-Meanwhile another thread writes new arrivals as the listener does, one after another. Without a URL
-the database is SQLite.
+Meanwhile another thread writes new arrivals as the listener does, one after another. The database
+is SQLite, or a fresh PostgreSQL that is started for it.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from dicom_node import batches, jobs, migrations
@@ -24,25 +24,30 @@ from dicom_node.config import Config, DatabaseSection
 from dicom_node.node import Node
 from dicom_node.states import JobState, Priority
 from tests.builders import add_job, cr_header, kept_instance, new_instance
+from tests.peers import running, start_postgresql
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Time a batch of re-runs.")
     parser.add_argument("--jobs", type=int, default=1000)
-    parser.add_argument("--database", default="sqlite")
+    parser.add_argument("--postgresql", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        config = Config(data_directory=Path(folder), database=DatabaseSection(url=given.database))
+    with ExitStack() as stack:
+        url = "sqlite"
+        if given.postgresql:
+            server = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            cluster = stack.enter_context(start_postgresql(server))
+            url = stack.enter_context(cluster.database())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        config = Config(data_directory=folder, database=DatabaseSection(url=url))
         migrations.upgrade(config)
         node = Node.of(config)
-        server = subprocess.Popen(embedded_server_command(config.broker_socket))
-        try:
-            _measure(node, Path(folder), given.jobs)
-        finally:
-            node.close()
-            server.terminate()
-            server.wait()
+        stack.callback(node.close)
+        command = embedded_server_command(config.broker_socket)
+        peer = stack.enter_context(running(command, folder))
+        peer.wait_for(lambda: node.broker.depth("assess") == 0, "the broker")
+        _measure(node, folder, given.jobs)
 
 
 def _measure(node: Node, folder: Path, count: int) -> None:
@@ -71,7 +76,7 @@ def _measure(node: Node, folder: Path, count: int) -> None:
 
 def _arrivals(node: Node, stop: threading.Event, most: int = 1_000_000) -> list[float]:
     """Write arrivals until told to stop; returns what each took, in milliseconds."""
-    took = []
+    took: list[float] = []
     while not stop.is_set() and len(took) < most:
         started = time.perf_counter()
         with node.database.write() as session:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, aliased
@@ -496,6 +496,10 @@ def study(session: Session, study_instance_uid: str) -> Study:
     )
 
 
+COPIED: Final = (JobRow.instance_id, JobRow.weights, JobRow.accepted)
+"""What a re-run has from the job before it, unless it is asked otherwise."""
+
+
 def rerun(  # noqa: PLR0913 - a re-run may differ in this much
     session: Session,
     job_id: int,
@@ -561,9 +565,8 @@ def rerun_all(
         If a correction cannot be.
     """
     corrections.check(wish.corrected)
-    columns = (JobRow.id, JobRow.instance_id, JobRow.state)
-    copied = (JobRow.corrections, JobRow.weights, JobRow.accepted)
-    query = select(*columns, *copied).where(JobRow.id.in_(job_ids)).order_by(JobRow.id)
+    columns = (JobRow.id, JobRow.state, JobRow.corrections)
+    query = select(*columns, *COPIED).where(JobRow.id.in_(job_ids)).order_by(JobRow.id)
     old = session.execute(query).all()
     replaced = _replaced(session, {row.instance_id for row in old})
     refused = {}
@@ -580,11 +583,10 @@ def rerun_all(
     said += f", batch {wish.batch_id}" if wish.batch_id else ""
     values = [
         {
-            "instance_id": row.instance_id,
+            **{column.key: getattr(row, column.key) for column in COPIED},
             "rerun_of": row.id,
             "corrections": corrections.merged(row.corrections, wish.corrected, wish.actor) or None,
             "weights": wish.weights or row.weights,
-            "accepted": row.accepted,
             "priority": wish.priority,
         }
         for row in again

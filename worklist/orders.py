@@ -32,7 +32,7 @@ CORRECTED: Final[dict[str, CorrectedKeyword]] = {
 
 OWN_FIELDS: Final = frozenset(
     {*CORRECTED, "csrf_token", "destination", "job", "jobs", "overrule_gate"}
-    | {"priority", "scope", "up_to", "weights"}
+    | {"all", "priority", "scope", "up_to", "weights"}
 )
 """Fields that are ours; the list's filter has the others."""
 
@@ -90,22 +90,29 @@ def selection_of(node: Node, matching: Matching | None, fields: dict[str, list[s
     OrderError
         If it names none, more than a batch may have, or what is no job's number.
     """
-    if fields.get("scope") != ["filter"]:
+    if fields.get("scope") != ["filter"] and fields.get("all") != ["yes"]:
         named = [*fields.get("job", []), *",".join(fields.get("jobs", [])).split(",")]
         ids = sorted({_number(text) for text in named if text.strip()})
         return Selection(_counted(ids), {}, LARGEST_ID)
     if matching is None:
         msg = "the list has no filter here: select jobs one by one"
         raise OrderError(msg)
-    filter_fields = {name: values for name, values in fields.items() if name not in OWN_FIELDS}
     limit = _number(fields.get("up_to", [""])[0] or str(LARGEST_ID))
     try:
+        filter_fields = _filter_fields(fields)
         with node.database.read() as session:
             shown = (one for one in matching(session, filter_fields) if one <= limit)
             ids = sorted(islice(shown, MOST + 1))
     except ValueError as error:
         raise OrderError(str(error)) from error
     return Selection(_counted(ids), filter_fields, ids[-1])
+
+
+def _filter_fields(fields: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the fields of the list's filter: as they are, or in one as the list's address."""
+    if "filter" in fields:
+        return parse_qs(fields["filter"][0], max_num_fields=MOST_FIELDS)
+    return {name: values for name, values in fields.items() if name not in OWN_FIELDS}
 
 
 def _counted(ids: list[int]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,7 @@ def assessed(node: Node, tmp_path: Path) -> Callable[[int], list[int]]:
     def make(count: int) -> list[int]:
         moment = now()
         instance = {"revision": 1, "received_at": moment, "patient_id": ""}
-        fields = ("sop_instance_uid", "sop_class_uid", "study_instance_uid", "series_instance_uid")
-        fields += ("transfer_syntax_uid", "sha256", "size_bytes", "calling_ae_title", "header")
-        rows = []
-        for _ in range(count):
-            new = new_instance(peer_address="127.0.0.1", path=path)
-            values = {name: getattr(new, name) for name in (*fields, "peer_address", "path")}
-            rows.append({**instance, **values})
+        rows = [{**asdict(new_instance(path=path)), **instance} for _ in range(count)]
         job = {"state": JobState.SENT, "created_at": moment, "updated_at": moment}
         with node.database.write() as session:
             ids = session.scalars(insert(InstanceRow).returning(InstanceRow.id), rows).all()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer.main
 
-from dicom_node import __version__, cli, deliveries, jobs, log, results
+from dicom_node import __version__, cli, command_line, deliveries, jobs, log, results
 from dicom_node.config import load_config
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState, JobState
@@ -342,7 +342,8 @@ def test_cancel(run: Callable[..., Ended], node: Node) -> None:
         job_id = job_in(node, state)
         ended = run("cancel", job_id)
         if state in {JobState.RECEIVED, JobState.QUEUED}:
-            assert ended == Ended(0, f"job {job_id} is cancelled\n", "")
+            assert (ended.code, ended.err) == (0, "")
+            assert ended.out.splitlines()[-1] == f"job {job_id} is cancelled"
             assert state_of(node, job_id) == JobState.CANCELLED
         else:
             assert ended.code == NOT_ALLOWED
@@ -362,6 +363,50 @@ def test_rerun(run: Callable[..., Ended], node: Node, tmp_path: Path) -> None:
     again = run("rerun", new["id"])
     assert again.code == NOT_ALLOWED
     assert "it will be assessed anyway" in again.err
+
+
+def test_rerun_of_several_is_a_batch(run: Callable[..., Ended], node: Node, tmp_path: Path) -> None:
+    with node.database.write() as session:
+        instances = [kept_instance(node.storage, tmp_path, cr_header()) for _ in range(2)]
+        ids = [add_job(session, JobState.SENT, instance) for instance in instances]
+    ids.append(job_in(node, JobState.QUEUED))
+    ended = run("rerun", *ids, "--weights", "tjnet-cpu")
+    assert ended.code == 0
+    assert ended.out.splitlines()[-2:] == [
+        "batch 1: 2 of 3 jobs, 1 skipped",
+        "  1: the job is queued: it will be assessed anyway",
+    ]
+    for words, told in (
+        (("--laterality", "L"), "a birth date or a side is corrected for one job at a time"),
+        (("--weights", "none"), "there are no weights of this name; choose among tjnet-cpu"),
+    ):
+        assert run("rerun", *ids, *words) == Ended(USAGE, "", f"error: {told}\n")
+    shown = run("rerun", *ids, "--json").out
+    found = json.loads(shown[shown.index("\n{") :])
+    assert (found["total"], found["done"], found["reruns"]) == (3, 2, {"queued": 2})
+    assert run("rerun", ids[0], 999).code == NO_JOB
+
+
+def test_accept_priority_and_note(run: Callable[..., Ended], node: Node, tmp_path: Path) -> None:
+    with node.database.write() as session:
+        instance = kept_instance(node.storage, tmp_path, cr_header(BodyPartExamined="FOOT"))
+        job_id = add_job(session, JobState.REJECTED, instance)
+    for words, told in (
+        (("note", job_id, "seen"), f"the note is kept with job {job_id}"),
+        (("accept", job_id, "--overrule-gate"), f"job {job_id} is queued: accepted: the rules"),
+        (("priority", job_id, "urgent"), f"job {job_id} is urgent"),
+    ):
+        ended = run(*words)
+        assert ended.code == 0
+        assert ended.out.splitlines()[-1].startswith(told)
+    shown = run("show", job_id, "--json").json
+    assert shown["priority"] == "urgent"
+    assert shown["accepted"]["overrule_gate"] is True
+    assert [note["text"] for note in shown["notes"]] == ["seen"]
+    assert shown["accepted"]["actor"] == shown["notes"][0]["actor"] == command_line.operator()
+    assert run("accept", job_id).code == NOT_ALLOWED
+    assert run("priority", job_id, "soon").code == USAGE
+    assert run("note", job_id, " ").err == "error: a note has 1 to 2000 characters\n"
 
 
 def test_retry(run: Callable[..., Ended], node: Node) -> None:
@@ -391,7 +436,8 @@ def test_retry_of_deliveries(run: Callable[..., Ended], node: Node) -> None:
     nowhere = run("retry", job_id, "--to", "NOWHERE")
     assert nowhere.code == NOT_ALLOWED
     assert state_of(node, job_id) == JobState.FAILED
-    assert run("retry", job_id, "--to", "WARD").out == f"job {job_id}: 1 deliveries wait\n"
+    ended = run("retry", job_id, "--to", "WARD")
+    assert ended.out.splitlines()[-1] == f"job {job_id}: 1 deliveries wait"
     [job] = run("jobs", "--json").json
     assert job["state"] == "reported"
     assert {d["name"]: d["state"] for d in job["destinations"]} == {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select
@@ -184,6 +184,12 @@ def test_all_that_a_filter_shows_and_nothing_that_came_after(
     body = {"action": "priority", "priority": "bulk", "filter": {"state": ["queued"]}}
     assert client.post("/api/batches", json=body).json()["total"] == 1
     wait_until(lambda: job_of(node, late).priority == "bulk", SECONDS, "the priority")
+    listed = {
+        "all": "yes",
+        "filter": "state=rejected",
+        "job": str(late),
+    }  # as the list's form has it
+    assert f"Accept job {rejected}?" in text_of(client.post("/actions/accept", data=listed))
     wrong = client.post("/actions/cancel", data={"scope": "filter", "state": "asleep"})
     assert (wrong.status_code, "asleep" in text_of(wrong)) == (422, True)
     app.state.matching = None
@@ -275,7 +281,7 @@ def test_the_interface_for_programs(
     answer = client.post(f"/api/jobs/{done}/rerun", json={"corrected": {"PatientSex": "M"}})
     new = answer.json()["id"]
     assert (answer.status_code, answer.json()["state"]) == (201, "queued")
-    good = (
+    good: tuple[tuple[str, Any, dict[str, Any]], ...] = (
         (f"jobs/{rejected}/accept", {"overrule_gate": False}, {"state": "queued"}),
         (f"jobs/{waiting}/priority", {"priority": "bulk"}, {"state": "queued"}),
         (f"jobs/{waiting}/notes", {"text": "seen"}, {"id": waiting}),
@@ -285,7 +291,7 @@ def test_the_interface_for_programs(
         found = client.post(f"/api/{address}", json=body)
         assert found.status_code in {200, 201}
         assert found.json().items() >= said.items()
-    bad = (
+    bad: tuple[tuple[int, str, Any, str], ...] = (
         (404, "jobs/999/rerun", {}, "no job 999"),
         (409, f"jobs/{new}/rerun", {}, "it will be assessed anyway"),
         (409, f"jobs/{done}/cancel", None, "it cannot become cancelled"),
