@@ -442,6 +442,22 @@ def test_downloads(module_node: Node, assessed: Assessed, page_client: httpx.Cli
     assert page_client.get("/jobs/999/files.zip").status_code == 404
 
 
+def test_the_job_as_json(assessed: Assessed, page_client: httpx.Client) -> None:
+    job = page_client.get(f"/api/jobs/{assessed.again}").json()
+    assert (job["id"], job["state"], job["rerun_of"]) == (
+        assessed.again,
+        "reported",
+        assessed.present,
+    )
+    assert job["patient"]["name"] == "Zwetschge, Ottilie"
+    assert {output["kind"] for output in job["outputs"]} == {"sc", "pm", "sr", "sr-2d"}
+    assert job["events"][0]["to_state"] == "received"
+    answer = page_client.get(f"/api/jobs/{assessed.again}", headers=PRIVACY)
+    assert answer.json()["patient"] is None
+    assert [secret for secret in SECRETS if secret in answer.text] == []
+    assert page_client.get("/api/jobs/999").status_code == 404
+
+
 # --- who may see what --------------------------------------------------------------------------
 
 
