@@ -70,7 +70,7 @@ def veiled(job: dict[str, Any], veil: Veil) -> dict[str, Any]:
     """Return a job's record, its texts without what names the patient where that is hidden."""
     if not veil.is_drawn:
         return job
-    hidden = {
+    hidden: dict[str, Any] = {
         "reason": _hidden(job["reason"], veil),
         "events": [{**event, "reason": _hidden(event["reason"], veil)} for event in job["events"]],
         "destinations": [

@@ -237,7 +237,8 @@ def test_one_job_in_full(node: Node, make: Jobs, client: httpx.Client) -> None:
     assert "from CR_ROOM_1" in text
     assert "Study Instance UID 2.25.1.1 SOP Instance UID 2.25.1 " in text
     assert "the Structured report PACS: stored (0xB000) 2.25.99" in text
-    moves = re.findall(r"(job|PACS) (?:(\w+) → became )?(\w+) (\S+)", text.split("Events")[1])
+    history = text.split("Events")[1].split("Details")[0]
+    moves = re.findall(r"(job|PACS) (?:(\w+) → became )?(\w+) (\S+)", history)
     assert moves == [
         ("job", "", "received", "node"),
         ("job", "received", "queued", "node"),
