@@ -66,7 +66,7 @@ class GreyValues:
 
     def shown(self) -> npt.NDArray[np.uint8]:
         """Return the picture through its window, (H, W), 8 bits deep."""
-        values = self.low + np.arange(TOP + 1) * ((self.high - self.low) / TOP)
+        values = np.linspace(self.low, self.high, TOP + 1, dtype=np.float64)
         shown = windowed(values, self.window)
         if self.is_inverse:
             shown = 1 - shown

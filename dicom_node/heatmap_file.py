@@ -54,6 +54,6 @@ def read_heatmap(path: Path) -> npt.NDArray[np.float32] | None:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("L"), dtype=np.float32) / 255
+            return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
     except (OSError, ValueError):
         return None

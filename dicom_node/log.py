@@ -27,6 +27,8 @@ QUIET = ("pydicom", "pynetdicom", "highdicom")
 ENDING: Final = ".jsonl"
 """Of the files; older lines of one stand in files with a further .1, .2 and so on."""
 
+AS_JSON: Final = structlog.processors.JSONRenderer()
+
 READY: Final = "dicom_node.ready"
 """The name of records that are lines already."""
 
@@ -50,8 +52,7 @@ def configure(level: str = "INFO") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             frames_without_text,
-            structlog.processors.JSONRenderer(),
-            also_to_file,
+            as_kept_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -144,8 +145,9 @@ def _line_files() -> list[LineFile]:
     return [handler for handler in logging.getLogger().handlers if isinstance(handler, LineFile)]
 
 
-def also_to_file(_logger: WrappedLogger, _method: str, line: str) -> str:
-    """Write a line that is ready to this process's file."""
+def as_kept_line(logger: WrappedLogger, method: str, event_dict: EventDict) -> str:
+    """Return an event as its line of JSON, which goes to this process's file, too."""
+    line = str(AS_JSON(logger, method, event_dict))
     for handler in _line_files():
         handler.handle(logging.makeLogRecord({"name": READY, "msg": line}))
     return line

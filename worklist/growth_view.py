@@ -11,7 +11,7 @@ from dicom_node.growth import EarlierResult
 from dicom_node.growth_curves import Curve, reference_curves, span_years, tick_years
 
 WIDTH, HEIGHT = 640, 430
-LEFT, RIGHT, TOP, BOTTOM = 44, 14, 12, 46
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 54
 """Around the axes, for the numbers and their names; in the SVG's own units."""
 
 SEXES: Final = {"M": "boys", "F": "girls"}

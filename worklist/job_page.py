@@ -18,11 +18,11 @@ from dicom_node.heatmap_file import KIND
 from dicom_node.jobs import UNFINISHED
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState
-from worklist import downloads, header_view, log_view, picture, report_tree
+from worklist import downloads, header_view, job_api, log_view, picture, report_tree
 from worklist.access import Role, User, Viewer
 from worklist.growth_view import chart_of
-from worklist.identity_view import Veil, identity_of, veil_of
-from worklist.job_parts import job_file, no_such_job
+from worklist.identity_view import identity_of, veil_of
+from worklist.job_parts import job_file, no_such_job, veiled
 from worklist.rows import delivery_names, study_dates
 from worklist.web import READ, NodeOfApp, page
 
@@ -30,7 +30,7 @@ MOVING = frozenset({DeliveryState.WAITING, DeliveryState.SENDING})
 """Deliveries that will change without anybody's doing."""
 
 router = APIRouter()
-for part in (picture, header_view, report_tree, log_view, downloads):
+for part in (picture, header_view, report_tree, log_view, downloads, job_api):
     router.include_router(part.router)
 
 
@@ -79,7 +79,7 @@ def job_context(request: Request, node: Node, user: User, job_id: int) -> dict[s
     veil = veil_of(request, instance.header)
     return {
         **context,
-        "job": _veiled(job, veil),
+        "job": veiled(job, veil),
         "corrections": [] if veil.is_drawn else row.corrections or [],
         "identity": None if veil.is_drawn else identity_of(instance.header, row.finding),
         "has_file": node.storage.absolute(instance.path).is_file(),
@@ -96,27 +96,6 @@ def _reruns(session: Session, job_id: int) -> list[int]:
     """Return the jobs that re-run this one, oldest first."""
     query = select(JobRow.id).where(JobRow.rerun_of == job_id).order_by(JobRow.id)
     return list(session.scalars(query))
-
-
-def _veiled(job: dict[str, Any], veil: Veil) -> dict[str, Any]:
-    """Return a job's record, its texts without what names the patient where that is hidden."""
-    if not veil.is_drawn:
-        return job
-    hidden = {
-        "reason": _hidden(job["reason"], veil),
-        "events": [{**event, "reason": _hidden(event["reason"], veil)} for event in job["events"]],
-        "destinations": [
-            {**entry, "reason": _hidden(entry["reason"], veil)} for entry in job["destinations"]
-        ],
-    }
-    if job["finding"]:
-        report = veil.text(job["finding"].get("report", ""))
-        hidden["finding"] = {**job["finding"], "report": report}
-    return {**job, **hidden}
-
-
-def _hidden(words: str | None, veil: Veil) -> str | None:
-    return None if words is None else veil.text(words)
 
 
 def is_moving(row: JobRow, job: dict[str, Any]) -> bool:

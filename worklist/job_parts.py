@@ -66,6 +66,27 @@ def job_file(node: Node, job_id: int, kind: str) -> JobFileRow | None:
         return session.scalars(query.order_by(JobFileRow.id.desc()).limit(1)).first()
 
 
+def veiled(job: dict[str, Any], veil: Veil) -> dict[str, Any]:
+    """Return a job's record, its texts without what names the patient where that is hidden."""
+    if not veil.is_drawn:
+        return job
+    hidden: dict[str, Any] = {
+        "reason": _hidden(job["reason"], veil),
+        "events": [{**event, "reason": _hidden(event["reason"], veil)} for event in job["events"]],
+        "destinations": [
+            {**entry, "reason": _hidden(entry["reason"], veil)} for entry in job["destinations"]
+        ],
+    }
+    if job["finding"]:
+        report = veil.text(job["finding"].get("report", ""))
+        hidden["finding"] = {**job["finding"], "report": report}
+    return {**job, **hidden}
+
+
+def _hidden(words: str | None, veil: Veil) -> str | None:
+    return None if words is None else veil.text(words)
+
+
 def part_page(
     request: Request, part: str, title: str, job_id: int, context: dict[str, Any]
 ) -> Response:

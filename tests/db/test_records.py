@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dicom_node import deliveries, jobs, records
+from dicom_node.db import JobFileRow
 from dicom_node.errors import NoSuchJobError
 from dicom_node.states import DeliveryState, JobState
 from dicom_node.verify import verify
@@ -195,3 +196,14 @@ def test_verify_results(node: Node) -> None:
     assert verify(node)["problems"][1:] == [f"{file}: altered"]
     file.unlink()
     assert verify(node)["problems"][1:] == [f"{file}: missing"]
+
+
+def test_verify_what_a_job_keeps_for_itself(node: Node) -> None:
+    path, sha256 = node.storage.keep_job_file(b"a picture", 1, "heatmap.png")
+    with node.database.write() as session:
+        job_id = add_job(session, JobState.REPORTED)
+        session.add(JobFileRow(job_id=job_id, kind="heatmap", path=path, sha256=sha256))
+    assert len(verify(node)["problems"]) == 1  # the instance's file
+    file = node.storage.absolute(path)
+    file.write_bytes(b"another")
+    assert verify(node)["problems"][1:] == [f"{file}: altered"]

@@ -1,4 +1,4 @@
-// The filter over the header's elements: rows that hold the words, and what they stand in.
+// The filter over the header's elements, and what must not happen while a job's page follows it.
 
 function depthOf(row) {
   return Number(row.className.match(/depth-(\d+)/)[1]);
@@ -31,4 +31,11 @@ document.addEventListener("submit", (event) => {
   if (event.target.closest("form.filter")) event.preventDefault();
 });
 document.addEventListener("htmx:load", showFilters);
+// What somebody is writing in is not put aside for what is newer.
+document.addEventListener("htmx:oobBeforeSwap", (event) => {
+  const writing = document.activeElement?.matches("input, textarea, select");
+  if (writing && event.detail.target.contains(document.activeElement)) {
+    event.detail.shouldSwap = false;
+  }
+});
 showFilters();
