@@ -1,6 +1,7 @@
-"""How long searches of DICOMweb take in a store of many radiographs: dicomweb_search.py [COUNT].
+"""How long searches of DICOMweb take in a store of many radiographs.
 
-Prints the slowest of five runs of each search, in ms, on SQLite in a temporary folder; half of the
+Run from the checkout: ``.venv/bin/python -m bench.dicomweb_search [COUNT]``. Prints
+the slowest of five runs of each search, in ms, on SQLite in a temporary folder; half of the
 radiographs have a report and a page.
 """
 

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -129,7 +130,10 @@ def send_instances(files: list[File], ranges: list[Range], root: str, *, is_one:
         if is_one and not wanted.is_multipart and wanted.media_type == DICOM:
             return _one_instance(files[0], syntax)
         if wanted.is_multipart or wanted.media_type != DICOM:
-            return related((_instance_part(file, syntax, root) for file in files), DICOM)
+            # The first is made before anything is sent: of one instance, a failure has its status.
+            first = _instance_part(files[0], syntax, root)
+            others = (_instance_part(file, syntax, root) for file in files[1:])
+            return related(chain([first], others), DICOM)
     raise not_acceptable(OFFERS)
 
 

@@ -272,6 +272,21 @@ def test_compressed_frames_come_as_stored_where_any_syntax_will_do(
     assert pydicom.encaps.get_frame(radiograph.PixelData, 0) in answer.content
 
 
+def test_what_cannot_be_decoded_can_still_be_had_as_stored(
+    node: Node, client: httpx.Client
+) -> None:
+    radiograph = a_phantom()
+    radiograph.compress(JPEGLSLossless, generate_instance_uid=False)
+    radiograph.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8 no image \xff\xd9"])
+    study = make_study(node, radiograph, has_results=False)
+    for path in ("", "/frames/1", "/rendered"):
+        assert client.get(f"{study.address}{path}").status_code == 406
+    stored = {"Accept": "application/dicom; transfer-syntax=*"}
+    assert client.get(study.address, headers=stored).content == study.file.read_bytes()
+    frame = client.get(f"{study.address}/frames/1", headers={"Accept": AS_STORED})
+    assert b" no image " in frame.content
+
+
 def test_pictures_for_eyes(study: Study, site: httpx.Client) -> None:
     answer = site.get(f"{study.address}/rendered", headers={"Accept": "image/png"})
     with Image.open(io.BytesIO(answer.content)) as image:

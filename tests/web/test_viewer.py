@@ -93,7 +93,7 @@ def test_the_radiograph_is_shown_and_the_report_is_listed(
     opened: tuple[Ohif, list[str]], client: httpx.Client
 ) -> None:
     ohif, asked = opened
-    expect(ohif.overlay()).to_contain_text("SYNTHETIC")
+    expect(ohif.page.get_by_text("SYNTHETIC phantom").first).to_be_visible()
     wait_until(lambda: greys(ohif) > 100, SHOWN_SECONDS, "the radiograph's shades")
     for description in (v.SC_SERIES_DESCRIPTION, v.SR_SERIES_DESCRIPTION):
         expect(ohif.page.get_by_text(description).first).to_be_visible()
