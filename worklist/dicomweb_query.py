@@ -28,6 +28,7 @@ from worklist.dicomweb_keys import (
     matches_text,
 )
 from worklist.dicomweb_store import (
+    STAND_IN,
     Address,
     last_received_of,
     last_result_of_series,
@@ -37,7 +38,7 @@ from worklist.dicomweb_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
@@ -66,6 +67,11 @@ STUDY_FIELDS: Final = (
 )
 SERIES_FIELDS: Final = ("Modality", "SeriesDescription", "SeriesNumber")
 INSTANCE_FIELDS: Final = ("InstanceNumber", "Rows", "Columns")
+SELECTIVE: Final = frozenset(
+    {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID"}
+)
+"""Keys that go by an index and leave few matches."""
+
 OF_THE_RADIOGRAPH: Final = frozenset(
     {*STUDY_FIELDS, "IssuerOfPatientID", "PatientAge", "InstitutionName"}
 )
@@ -175,17 +181,40 @@ def _below_studies(session: Session, level: Level, address: Address, keys: Keys)
         *conditions,
         *_own_conditions(InstanceRow, address, keys),
     )
-    of_results = results(InstanceRow, OutputRow).where(
+    own = [
         *([last_result_of_series()] if is_series else []),
-        *conditions,
         *_own_conditions(OutputRow, address, keys),
-    )
+    ]
+    of_results = results(InstanceRow, OutputRow).where(*conditions, *own)
+    if not (address.study or SELECTIVE & set(keys.matching)):
+        with_results = _with_results(session, conditions, own, end)
+        of_results = of_results.where(InstanceRow.id.in_(with_results))
     merged = heapq.merge(
         _ordered(session, of_received, InstanceRow.id.desc(), end=end),
         _ordered(session, of_results, InstanceRow.id.desc(), OutputRow.id.asc(), end=end),
         key=lambda one: one.order,
     )
     return list(islice(merged, keys.offset, end))
+
+
+def _with_results(
+    session: Session,
+    conditions: list[ColumnElement[bool]],
+    own: list[ColumnElement[bool]],
+    count: int,
+) -> Sequence[int]:
+    """Return the newest radiographs that have matching results, by a walk from the newest.
+
+    A join in one step would be sorted as a whole: all results that there are.
+    """
+    made = (
+        select(OutputRow.id)
+        .join(JobRow, JobRow.id == OutputRow.job_id)
+        .where(JobRow.instance_id == InstanceRow.id, OutputRow.kind != STAND_IN, *own)
+        .correlate(InstanceRow)
+    )
+    query = received(InstanceRow.id).where(*conditions, made.exists())
+    return session.scalars(query.order_by(InstanceRow.id.desc()).limit(count)).all()
 
 
 def _ordered(

@@ -17,6 +17,7 @@ from pydicom.uid import JPEG2000Lossless
 from dicom_node import vocabulary as v
 from tests.ohif import CHROMIUM_FLAGS, WINDOW_PX, Ohif, reader
 from tests.peers import HOST, need, wait_until
+from tests.samples import a_finding
 from tests.web.store import a_phantom, add_results, keep
 from worklist import viewer
 
@@ -98,7 +99,8 @@ def test_the_radiograph_is_shown_and_the_report_is_listed(
     for description in (v.SC_SERIES_DESCRIPTION, v.SR_SERIES_DESCRIPTION):
         expect(ohif.page.get_by_text(description).first).to_be_visible()
     ohif.open_series(v.SR_SERIES_DESCRIPTION)
-    assert "NumericValue" in ohif.tags(v.BONE_AGE.meaning)
+    assert "CodeMeaning" in ohif.tags(v.BONE_AGE.meaning)
+    assert "NumericValue" in ohif.tags(f"{a_finding().estimate.bone_age_months:.1f}")
     assert ohif.errors == []
     assert ohif.page.evaluate("window.violations") == []
     ours = (f"{client.base_url.scheme}://{client.base_url.netloc.decode()}/", "blob:", "data:")
