@@ -11,7 +11,7 @@ SCRATCH := var/migrations
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers demo run test coverage validate readers lint format types contracts migrations check clean
+.PHONY: help setup peers viewer demo run test coverage validate readers lint format types contracts migrations check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt scripts/install_torch.sh 
 peers: ## install what the tests talk to: dcmtk, orthanc, redis, postgresql, java, chromium, ohif
 	scripts/install_peers.sh
 	scripts/install_readers.sh
+
+viewer: ## fetch OHIF, which the worklist page then serves under /viewer/
+	scripts/install_viewer.sh
 
 demo: setup ## one radiograph from C-STORE to report (IMAGE=hand.png SEX=F AGE=10.5), in var/demo
 	$(PY) -m dicom_node demo --out var/demo $(if $(IMAGE),--image '$(IMAGE)') \

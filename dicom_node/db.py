@@ -121,7 +121,7 @@ class InstanceRow(Table):
     sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     study_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), index=True)
-    series_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    series_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), index=True)
     transfer_syntax_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     revision: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
@@ -265,7 +265,7 @@ class OutputRow(Table):
     kind: Mapped[str] = mapped_column(String(8))
     sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     sop_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
-    series_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    series_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH), index=True)
     series_number: Mapped[int]
     instance_number: Mapped[int]
     path: Mapped[str]

@@ -35,12 +35,16 @@ KEPT = (
     "StudyTime",
     "AcquisitionDate",
     "AccessionNumber",
+    "ReferringPhysicianName",
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
     "PatientBirthDate",
     "PatientAge",
     "PatientSex",
+    "StudyID",
+    "SeriesNumber",
+    "InstanceNumber",
     "StudyDescription",
     "SeriesDescription",
     "ProtocolName",
@@ -54,7 +58,8 @@ KEPT = (
     "Rows",
     "Columns",
 )
-"""Keywords that the worklist shows or filters by; they stay in the database, never in a log."""
+"""Keywords that the worklist and DICOMweb show or filter by; they stay in the database, never in
+a log."""
 
 INFLATED_LIMIT_BYTES = 512 << 20
 BLOCK_BYTES = 1 << 20

@@ -13,6 +13,6 @@ missing() {
   [[ ${CI:-} != true ]]
 }
 
-keep_package $target/ohif "@ohif/app 3.13.2 WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA== dist/" || missing OHIF
+keep_package $target/ohif "$OHIF" || missing OHIF
 keep_package $target/dcmjs "dcmjs 0.52.2 jt+kyCNcjCNcfQNDDph26NZUBh3alOEM36ao918aotkb2WxkUq3OVu84q3EOCsJcwkMfsEiojiCA8+RYaCR4Ag== build/" || missing dcmjs
 keep_package $target/axe "axe-core 4.14.1 FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ== axe.min.js" || missing axe

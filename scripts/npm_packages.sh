@@ -3,6 +3,9 @@
 # keep_package TARGET "PACKAGE VERSION SHA512 WHAT" keeps a file of it, or what is in FOLDER/, in
 # TARGET; npm's "integrity" is the digest. It returns 1 where the package cannot be had.
 
+# For the tests and for the worklist page.
+OHIF="@ohif/app 3.13.2 WZdxmpmG7rqFgW9ZJLcbgr3XCtLi1KDNPoMaeY5PPe6j4G4fjEjjkycZM6C6Zk2F87BKxFfpq+jd5xXZB9E8EA== dist/"
+
 keep_package() { # target, four words
   local target=$1 package version pinned what archive digest scratch
   read -r package version pinned what <<<"$2"

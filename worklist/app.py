@@ -16,6 +16,7 @@ from worklist import (
     audit_page,
     batches,
     compare_page,
+    dicomweb,
     health_api,
     job_page,
     list_page,
@@ -23,6 +24,7 @@ from worklist import (
     login_page,
     privacy,
     users_page,
+    viewer,
 )
 from worklist.failures import answer_failures
 from worklist.guard import Guard
@@ -38,6 +40,8 @@ ROUTERS: Final = (
     live.router,
     privacy.router,
     job_page.router,
+    dicomweb.router,
+    viewer.router,
     actions.router,
     batches.router,
     compare_page.router,

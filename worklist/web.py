@@ -74,7 +74,7 @@ def make_templates() -> Jinja2Templates:
 
 
 class SecurityHeaders:
-    """Sets `HEADERS` on every answer that passes."""
+    """Sets `HEADERS` on every answer that passes; one that has its own keeps it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -84,7 +84,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
