@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import deliveries, intake, jobs
+from dicom_node import deliveries, intake, jobs, watch
 from dicom_node.db import DeliveryRow, HeartbeatRow, now
 from dicom_node.states import DeliveryState
 
@@ -126,6 +126,7 @@ def sweep(node: Node) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    watch.start(node, stop)
     while True:
         try:
             done = sweep_once(node)
