@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 from markupsafe import Markup
 
 WIDTH_PX: Final = 360
+WIDE_PX: Final = 540
 HEIGHT_PX: Final = 190
 LEFT_PX, RIGHT_PX, TOP_PX, BOTTOM_PX = 44, 8, 10, 26
 LABELS: Final = 5
@@ -54,13 +55,15 @@ class Box:
 class _Frame:
     """An empty plot with its axes: turns values into pixels."""
 
-    def __init__(self, summary: str, places: int, low: float, high: float) -> None:
+    def __init__(
+        self, summary: str, places: int, low: float, high: float, width_px: int = WIDTH_PX
+    ) -> None:
         self.svg = ET.Element(
             "svg",
-            {"class": "plot", "viewBox": f"0 0 {WIDTH_PX} {HEIGHT_PX}", "role": "img"},
+            {"class": "plot", "viewBox": f"0 0 {width_px} {HEIGHT_PX}", "role": "img"},
         )
         self.svg.set("aria-label", summary)
-        self.step_px = (WIDTH_PX - LEFT_PX - RIGHT_PX) / max(places, 1)
+        self.step_px = (width_px - LEFT_PX - RIGHT_PX) / max(places, 1)
         self.low, self.high = low, high
 
     def x(self, place: float) -> float:
@@ -118,7 +121,7 @@ def bar_plot(summary: str, tone: str, bars: Bars) -> Markup:
         if value:
             bar = frame.add(
                 "rect",
-                f"bar of-{tone}",
+                f"column of-{tone}",
                 x=frame.x(place + 0.12),
                 y=frame.y(value),
                 width=0.76 * frame.step_px,
@@ -196,7 +199,7 @@ def box_plot(
     bounds = [value for box in boxes for value in (box.lower, box.upper) if value is not None]
     bounds += [value for _, value, _, _ in levels if value is not None]
     reach = nice_ceiling(max((abs(bound) for bound in bounds), default=12))
-    frame = _Frame(summary, len(labels), -reach, reach)
+    frame = _Frame(summary, len(labels), -reach, reach, WIDE_PX)
     ticks = [share * reach for share in (-1, -0.5, 0, 0.5, 1)]
     frame.axes(labels, [(tick, f"{tick:+g}" if tick else "0") for tick in ticks])
     for place, box in enumerate(boxes):

@@ -212,7 +212,7 @@ def _starts(span: SpanName, moment: datetime) -> list[datetime]:
         hours = (last - timedelta(hours=n) for n in reversed(range(HOURS)))
         return [_start(span, hour.astimezone()) for hour in hours]
     days = (moment.date() - timedelta(days=n) for n in reversed(range(DAYS)))
-    return [datetime(day.year, day.month, day.day).astimezone() for day in days]  # noqa: DTZ001
+    return [datetime(day.year, day.month, day.day).astimezone() for day in days]
 
 
 def _outcomes(entries: Iterable[Entry]) -> dict[str, int]:
