@@ -1,6 +1,6 @@
-"""Dashboard and metrics over a long history: ``python -m bench.dashboard [JOBS]``, on SQLite.
+"""Dashboard and metrics over a long history: ``python -m bench.dashboard [JOBS [DAYS]]``, on SQLite.
 
-The history is made anew in a temporary folder, evenly over a year, with about eight events a job.
+The history is made anew in a temporary folder, evenly over the days, with about eight events a job.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ from worklist.statistics import look
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DAYS = 365
 TIMES = 15
 
 
-def main(jobs: int) -> None:
+def main(jobs: int = 1_000_000, days: int = 365) -> None:
     """Print how long each takes."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "config.yaml")
@@ -39,11 +38,13 @@ def main(jobs: int) -> None:
         )
         node = Node.of(load_config(file))
         migrations.upgrade(node.config)
-        write_history(node, jobs, DAYS)
+        write_history(node, jobs, days)
         write_heartbeats(node)
         began = time.perf_counter()
         hours = tally.close_hours(node.database)
-        print(f"{jobs} jobs: {hours} hours counted in {time.perf_counter() - began:.1f} s")
+        print(
+            f"{jobs} jobs in {days} days: {hours} hours counted in {time.perf_counter() - began:.1f} s"
+        )
         registry = CollectorRegistry()
         registry.register(NodeCollector(node))
         _measure("/metrics", lambda: generate_latest(registry))
@@ -62,4 +63,4 @@ def _measure(name: str, action: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main(*map(int, sys.argv[1:]))

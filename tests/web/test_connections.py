@@ -10,7 +10,7 @@ import pytest
 from dicom_node.probe import probe
 from tests.builders import a_destination, cr_header, write_dicom
 from tests.peers import HOST, wait_until
-from worklist.connections_page import SAMPLE_LIMIT_BYTES
+from worklist import connections_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,10 @@ def test_the_page_tests_in_the_background(
 
 
 def test_a_sample_is_explained_and_not_kept(
-    tmp_path: Path, make_node: Callable[[str], Node], client_of: Callable[[Node], httpx.Client]
+    tmp_path: Path,
+    make_node: Callable[[str], Node],
+    client_of: Callable[[Node], httpx.Client],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node = make_node(ROUTED.format(port=1))
     client = client_of(node)
@@ -118,12 +121,15 @@ def test_a_sample_is_explained_and_not_kept(
     chest = write_dicom(tmp_path / "chest.dcm", cr_header(BodyPartExamined="CHEST")).read_bytes()
     refused = client.post("/connections/sample", files={"sample": ("c.dcm", chest)})
     assert "not eligible" in refused.text
-    for rubbish in (b"", b"\0" * 300, hand[:400]):
+    for rubbish in (b"", b"\0" * 300, hand[:200]):
         assert client.post("/api/connections/sample", content=rubbish).json()["eligible"] is False
     assert client.post("/connections/sample", data={"calling": "X"}).status_code == 400
-    large = {"Content-Length": str(SAMPLE_LIMIT_BYTES + 1)}
-    assert client.post("/api/connections/sample", content=iter([b"x"])).status_code == 413
-    del large
+    with monkeypatch.context() as smaller:
+        smaller.setattr(connections_page, "SAMPLE_LIMIT_BYTES", 100)
+        assert client.post("/api/connections/sample", content=hand).status_code == 413
+    assert client.post("/api/connections/sample", content=iter([b"x"])).status_code == 413, (
+        "of unknown length"
+    )
     (tmp_path / "chest.dcm").unlink()
     (tmp_path / "hand.dcm").unlink()
     assert sorted(node.storage.root.rglob("*.dcm")) == [
