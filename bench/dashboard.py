@@ -1,6 +1,7 @@
-"""Dashboard and metrics over a long history: ``python -m bench.dashboard [JOBS [DAYS]]``, on SQLite.
+"""Dashboard and metrics over a long history: ``python -m bench.dashboard [JOBS [DAYS]]``.
 
-The history is made anew in a temporary folder, evenly over the days, with about eight events a job.
+The history is made anew in a temporary folder, evenly over the days: about eight events
+a job.
 """
 
 from __future__ import annotations
@@ -42,9 +43,8 @@ def main(jobs: int = 1_000_000, days: int = 365) -> None:
         write_heartbeats(node)
         began = time.perf_counter()
         hours = tally.close_hours(node.database)
-        print(
-            f"{jobs} jobs in {days} days: {hours} hours counted in {time.perf_counter() - began:.1f} s"
-        )
+        took = time.perf_counter() - began
+        print(f"{jobs} jobs in {days} days: {hours} hours counted in {took:.1f} s")
         registry = CollectorRegistry()
         registry.register(NodeCollector(node))
         _measure("/metrics", lambda: generate_latest(registry))

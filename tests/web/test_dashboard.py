@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from playwright.sync_api import sync_playwright
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dicom_node import drift, echoes, migrations, tally
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import httpx
+    from playwright.sync_api import Browser
 
 
 DESTINATIONS = """
@@ -42,6 +43,8 @@ FETCH_AGAIN = """
 htmx.ajax("GET", "/dashboard/live?span=hour", {source: "#live", target: "#live"})
 """
 """What the page does every 10 s."""
+
+VIOLATIONS = "axe.run().then(r => r.violations.map(v => [v.id, v.nodes[0].html]))"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -143,14 +146,12 @@ def test_old_hours_are_forgotten_and_their_sum_is_kept(any_node: Node) -> None:
     write_history(any_node, 30, 100)
     tally.close_hours(any_node.database)
     with any_node.database.read() as session:
-        oldest = (
-            session.query(TallyRow.hour)
-            .filter(TallyRow.kind == "job", TallyRow.hour > tally.EVER)
-            .order_by(TallyRow.hour)
-            .first()
+        query = select(func.min(TallyRow.hour)).where(
+            TallyRow.kind == "job", TallyRow.hour > tally.EVER
         )
+        oldest = session.scalar(query)
         assert oldest is not None
-        assert oldest[0] >= tally.hour_of(now()) - tally.KEPT_HOURS
+        assert oldest >= tally.hour_of(now()) - tally.KEPT_HOURS
         assert counts_of(tally.totals(session))["job", "received", ""] == 30
 
 
@@ -228,49 +229,53 @@ def test_both_spans(node: Node, make: Jobs, client: httpx.Client) -> None:
     del node
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pynetdicom leaves it
-def test_in_a_browser(
+@pytest.fixture
+def drifting(
     make_node: Callable[[str], Node], client_of: Callable[[Node], httpx.Client]
-) -> None:
-    """Wide and narrow, light and dark: nothing runs over, axe finds nothing, it stays new."""
-    chromium, axe = need("chromium"), (reader("axe") / "axe.min.js").read_text("utf-8")
+) -> httpx.Client:
+    """Return a client of a node with a history, in which ages move, and destinations are away."""
     node = make_node(DESTINATIONS)
     client = client_of(node)
     write_history(node, 1500, 200, recent_shift_months=8)
     write_heartbeats(node)
     tally.close_hours(node.database)
     echoes.run_due(node)
+    return client
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """Run Chromium."""
+    chromium = need("chromium")
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS)) as browser,
+        playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS)) as opened,
     ):
-        for width, scheme in ((1440, "light"), (390, "dark")):
-            page = browser.new_page(
-                viewport={"width": width, "height": 900},
-                color_scheme=scheme,  # type: ignore[arg-type]
-            )
-            errors: list[str] = []
-            page.on("pageerror", lambda error, kept=errors: kept.append(str(error)))
-            page.on(
-                "console",
-                lambda said, kept=errors: kept.append(said.text) if said.type == "error" else None,
-            )
-            for address in ("/dashboard?span=day", "/connections"):
-                page.goto(f"{client.base_url}{address}")
-                wide = page.evaluate("document.documentElement.scrollWidth")
-                assert wide <= width
-                page.evaluate(axe)
-                found = page.evaluate(
-                    "axe.run().then(r => r.violations.map(v => [v.id, v.nodes[0].html]))"
-                )
-                assert found == []
-            page.goto(f"{client.base_url}/dashboard")
-            assert page.locator("svg.plot").count() == 7
-            assert "has moved by" in page.locator("#live").inner_text()
-            assert "refused" in page.locator("#live").inner_text()
-            page.locator("#drift-table summary").click()
-            with page.expect_response("**/dashboard/live?span=hour"):
-                page.evaluate(FETCH_AGAIN)
-            page.locator("#drift-table[open]").wait_for()
-            assert errors == []
-            page.close()
+        yield opened
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pynetdicom leaves it
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
+def test_in_a_browser(
+    drifting: httpx.Client, browser: Browser, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    """Nothing runs over, axe finds nothing, and the page keeps itself new."""
+    axe = (reader("axe") / "axe.min.js").read_text("utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    for address in ("/dashboard?span=day", "/connections"):
+        page.goto(f"{drifting.base_url}{address}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate(axe)
+        assert page.evaluate(VIOLATIONS) == []
+    page.goto(f"{drifting.base_url}/dashboard")
+    assert page.locator("svg.plot").count() == 7
+    assert "has moved by" in page.locator("#live").inner_text()
+    assert "refused" in page.locator("#live").inner_text()
+    page.locator("#drift-table summary").click()
+    with page.expect_response("**/dashboard/live?span=hour"):
+        page.evaluate(FETCH_AGAIN)
+    page.locator("#drift-table[open]").wait_for()
+    assert errors == []

@@ -58,7 +58,7 @@ def busy(
 def samples_of(text: str) -> dict[str, list[tuple[dict[str, str], float]]]:
     """Return every sample by name."""
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
-    for family in text_string_to_metric_families(text):
+    for family in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
         for sample in family.samples:
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
