@@ -185,8 +185,11 @@ def activity(session: Session, span: SpanName) -> Activity:
     """Return what happened in the last 24 hours, or on the last 30 days."""
     starts = _starts(span, now().astimezone())
     by_start: dict[datetime, list[Entry]] = defaultdict(list)
+    start_of: dict[int, datetime] = {}
     for entry in tally.hours(session, starts[0]):
-        by_start[_start(span, tally.start_of(entry.hour).astimezone())].append(entry)
+        if entry.hour not in start_of:
+            start_of[entry.hour] = _start(span, tally.start_of(entry.hour).astimezone())
+        by_start[start_of[entry.hour]].append(entry)
     entries = [entry for start in starts for entry in by_start[start]]
     return Activity(
         span=span,

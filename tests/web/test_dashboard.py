@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 from playwright.sync_api import sync_playwright
 from sqlalchemy import func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dicom_node import drift, echoes, migrations, tally
 from dicom_node.broker import Broker
@@ -160,21 +159,16 @@ def test_old_hours_are_forgotten_and_their_sum_is_kept(any_node: Node) -> None:
 )
 def test_events_are_found_by_index(any_node: Node, query: Callable[..., Any]) -> None:
     """However many jobs there are, only the events of the hours that were asked for are read."""
-    dialect = sqlite.dialect() if any_node.database.backend == "sqlite" else postgresql.dialect()
+    dialect = any_node.database.engine.dialect
     statement = query(now() - timedelta(hours=1), now())
     words = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     with any_node.database.engine.connect() as connection:
         if any_node.database.backend == "postgresql":  # with a handful of rows it would not
             connection.execute(text("SET enable_seqscan = off"))
-        explain = "EXPLAIN QUERY PLAN " if any_node.database.backend == "sqlite" else "EXPLAIN "
-        plan = "\n".join(
-            str(row[-1])
-            for row in connection.exec_driver_sql(
-                explain + words.replace("%", "%%")
-                if any_node.database.backend == "postgresql"
-                else explain + words
-            )
-        )
+        sqlite = any_node.database.backend == "sqlite"
+        explain = f"EXPLAIN {'QUERY PLAN ' if sqlite else ''}{words}"
+        rows = connection.exec_driver_sql(explain if sqlite else explain.replace("%", "%%"))
+        plan = "\n".join(str(row[-1]) for row in rows)
     assert "ix_event_to_state_at" in plan
     assert "SCAN event" not in plan
     assert "Seq Scan on event" not in plan
