@@ -234,13 +234,27 @@ def send(
 def echo(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of a destination.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Send a C-ECHO to a destination."""
-    from dicom_node import scu  # noqa: PLC0415
+    """Send a C-ECHO to a destination and say how far it gets."""
+    from dicom_node.probe import probe  # noqa: PLC0415
 
     config = config_of(context)
-    scu.echo(config.node.ae_title, config.destination(name))
-    print(f"{name} answers")  # noqa: T201
+    found = probe(config.node.ae_title, config.destination(name))
+    if as_json:
+        answers = found.failed is None
+        print_json({"name": name, "answers": answers, "steps": found.as_values()})
+    else:
+        for step in found.steps:
+            word = "good" if step.good else "failed"
+            print(f"{step.name:<12} {word:<7} {step.seconds:6.3f} s  {step.detail}")  # noqa: T201
+    if found.failed is None:
+        if not as_json:
+            print(f"{name} answers")  # noqa: T201
+        return
+    if not as_json:
+        print(f"error: {name}: {found.failed.name}: {found.failed.detail}", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(PeerError.exit_code)
 
 
 @database_app.command("upgrade")

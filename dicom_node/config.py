@@ -6,7 +6,7 @@ import os
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import quote, urlsplit
 
 import yaml
@@ -455,6 +455,44 @@ def _viewer_url(value: str) -> str:
     return value
 
 
+NoticeEvent = Literal["failed", "undelivered", "destination_down", "disk_low", "drift"]
+"""What a webhook may be told of; see `dicom_node.webhooks`."""
+
+
+class Webhook(_Section):
+    """An address that is told when something goes wrong.
+
+    Attributes
+    ----------
+    url : str
+        Where the message is posted.
+    on : list of str
+        Of what it is told; without it, of everything.
+    secret_env : str or None
+        Name of the environment variable that holds the secret that messages are signed with.
+    """
+
+    url: str = Field(pattern=r"^https?://[^\s/]+(/\S*)?$", max_length=2000)
+    on: list[NoticeEvent] = Field(default=list(get_args(NoticeEvent)), min_length=1)
+    secret_env: str | None = None
+
+
+class MonitoringSection(_Section):
+    """What the node watches by itself.
+
+    Attributes
+    ----------
+    echo_seconds : float
+        How often the sweeper sends a C-ECHO to each destination; 0: never.
+    page_url : str or None
+        Under which address people reach the worklist, for links in messages; without it, the one
+        that it is served at.
+    """
+
+    echo_seconds: float = Field(default=300, ge=0, le=86_400)
+    page_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/\S*)?$")
+
+
 class WorklistSection(_Section):
     """Where the worklist page is served, and to whom.
 
@@ -555,6 +593,8 @@ class Config(_Section):
     history: HistorySection = HistorySection()
     worklist: WorklistSection = WorklistSection()
     log: LogSection = LogSection()
+    monitoring: MonitoringSection = MonitoringSection()
+    webhooks: list[Webhook] = []
     storage: StorageSection = StorageSection()
     leases: LeaseSection = LeaseSection()
 
@@ -616,9 +656,26 @@ class Config(_Section):
         return self.broker.url
 
     @property
+    def page_url(self) -> str:
+        """Return where people find the worklist, without a slash at its end."""
+        served = f"http://{self.worklist.host}:{self.worklist.port}"
+        return (self.monitoring.page_url or served).rstrip("/")
+
+    @property
     def broker_socket(self) -> Path:
         """Return where the embedded broker listens: a folder that only we can enter."""
         return self.data_directory / "broker" / "valkey.sock"
+
+
+def webhook_secret(webhook: Webhook) -> str | None:
+    """Return what messages to a webhook are signed with; None where they are not.
+
+    Raises
+    ------
+    ConfigError
+        If the environment variable is not set.
+    """
+    return _secret(webhook.secret_env, "webhooks.secret_env") if webhook.secret_env else None
 
 
 def _secret(variable: str, key: str) -> str:
@@ -749,6 +806,8 @@ def _check_urls(config: Config) -> None:
     """Check what pydantic cannot: the URLs, and that a socket's path fits."""
     _check_database_url(config)
     _check_broker_url(config)
+    for webhook in config.webhooks:
+        webhook_secret(webhook)
     if config.broker.url == "embedded" and len(str(config.broker_socket)) > SOCKET_PATH_LIMIT:
         msg = (
             f"data_directory: its path is too long for the embedded broker's socket "
@@ -795,10 +854,18 @@ def _explained(path: Path, error: ValidationError) -> str:
     return "\n".join(lines)
 
 
+def hidden_path(url: str) -> str:
+    """Return a URL of which only scheme, host and port are seen."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/***"
+
+
 def describe(config: Config) -> dict[str, Any]:
     """Return the configuration as ``check-config`` shows it, passwords hidden."""
     values = config.model_dump(mode="json")
     url = make_url(config.database_url).difference_update_query(["password"])
     values["database"]["url"] = url.render_as_string(hide_password=True)
     values["broker"]["url"] = re.sub(r"://.*@", "://***@", config.broker_url)
+    for webhook in values["webhooks"]:  # chat services put a secret into the path
+        webhook["url"] = hidden_path(webhook["url"])
     return values

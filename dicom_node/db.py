@@ -244,6 +244,7 @@ class EventRow(Table):
     """One move of a job or of one of its deliveries: who, when, why."""
 
     __tablename__ = "event"
+    __table_args__ = (Index("ix_event_to_state_at", "to_state", "at"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
@@ -424,6 +425,65 @@ class AuditRow(Table):
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(128))
     detail: Mapped[str]
+
+
+class TallyRow(Table):
+    """How often something happened in one hour, counted once the hour was over.
+
+    See `dicom_node.tally`. ``hour`` is in hours since 1970-01-01 00:00 UTC.
+    """
+
+    __tablename__ = "tally"
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    hour: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    label: Mapped[str] = mapped_column(String(16), primary_key=True)
+    destination: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int]
+    seconds: Mapped[float]
+
+
+class MarkRow(Table):
+    """Up to which moment something has been looked at."""
+
+    __tablename__ = "mark"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    at: Mapped[datetime]
+
+
+class EchoRow(Table):
+    """The last C-ECHO to one destination; see `dicom_node.echoes`."""
+
+    __tablename__ = "echo"
+
+    destination: Mapped[str] = mapped_column(String(64), primary_key=True)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    failed_step: Mapped[str | None] = mapped_column(String(16))
+    failing_since: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    steps: Mapped[list[dict[str, Any]] | None]
+
+
+class NoticeRow(Table):
+    """One message to one webhook, kept until it was taken; see `dicom_node.webhooks`."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        UniqueConstraint("url", "key"),
+        Index("ix_notice_ended_at_next_attempt_at", "ended_at", "next_attempt_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    url: Mapped[str]
+    key: Mapped[str] = mapped_column(String(160))
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    taken: Mapped[bool] = mapped_column(default=False)
 
 
 class Database:

@@ -10,7 +10,8 @@
     ├── CorrectionError           a person's correction cannot be (exit 2)
     ├── OrderError                what a person asks of jobs cannot be (exit 2)
     ├── PeerError                 a peer refused or is away (exit 6)
-    │   └── NoContextError        it accepts none of the kinds of object that were proposed
+    │   └── AssociationError      there is no association: rejected, aborted, or nobody is there
+    │       └── NoContextError    it accepts none of the kinds of object that were proposed
     ├── PixelsError               the pixel data cannot be read as one radiograph
     └── StoreError                a C-STORE is answered with `status`
         ├── OutOfResourcesError   0xA700  no space, or the database is away
@@ -74,7 +75,11 @@ class PeerError(NodeError):
     exit_code = 6
 
 
-class NoContextError(PeerError):
+class AssociationError(PeerError):
+    """No association came about: it was rejected or aborted, or nobody is there."""
+
+
+class NoContextError(AssociationError):
     """The peer accepts none of the kinds of object that were proposed."""
 
 

@@ -27,7 +27,7 @@ def explain(config: Config, file: Path, calling_ae_title: str) -> dict[str, Any]
     Returns
     -------
     dict
-        ``file, eligible, reason, destinations`` and what was read: ``sex``,
+        ``file, eligible, reason, routes, destinations`` and what was read: ``sex``,
         ``chronological_age_months``, ``laterality``.
     """
     try:
@@ -61,5 +61,6 @@ def _answer(
         "sex": recorded_sex(header),
         "chronological_age_months": chronological_age_months(header),
         "laterality": laterality(header),
+        "routes": routes.matching(config, calling, header) if eligible else [],
         "destinations": routes.destinations_for(config, calling, header) if eligible else [],
     }

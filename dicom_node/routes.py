@@ -41,6 +41,11 @@ def _matches(route: Route, calling_ae_title: str, header: Dataset) -> bool:
     )
 
 
+def matching(config: Config, calling_ae_title: str, header: Dataset) -> list[str]:
+    """Return the names of the routes that apply."""
+    return [route.name for route in config.routes if _matches(route, calling_ae_title, header)]
+
+
 def destinations_for(config: Config, calling_ae_title: str, header: Dataset) -> list[str]:
     """Return the names of the destinations, each once, in the order of the file.
 

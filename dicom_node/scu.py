@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from dicom_node.errors import NoContextError, PeerError, UnreadableError
+from dicom_node.errors import AssociationError, NoContextError, PeerError, UnreadableError
 from dicom_node.header import UNREADABLE
 from dicom_node.vocabulary import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
@@ -81,7 +81,7 @@ def associate(
 
     Raises
     ------
-    PeerError
+    AssociationError
         If the peer is away, or rejects or aborts it.
     """
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
@@ -105,20 +105,32 @@ def associate(
         msg = "association aborted, or the peer cannot be reached"
     else:
         msg = "the peer cannot be reached"
-    raise PeerError(msg)
+    raise AssociationError(msg)
 
 
-def echo(ae_title: str, destination: Destination) -> None:
+def echo(
+    ae_title: str, peer: Destination | ArchivePeer, on_step: Callable[[str], None] = lambda _: None
+) -> None:
     """Send a C-ECHO.
+
+    Parameters
+    ----------
+    ae_title, peer : str, Destination or ArchivePeer
+        Who calls whom.
+    on_step : callable
+        Called with ``tcp`` when the connection is open and ``association`` when that is accepted.
 
     Raises
     ------
+    AssociationError
+        If the peer is away, or rejects or aborts the association.
     PeerError
-        If the peer does not answer it with success.
+        If it does not answer the C-ECHO with success.
     """
     ae = application_entity(ae_title)
     ae.add_requested_context(Verification)
-    association = associate(ae, destination)
+    association = associate(ae, peer, handlers=[(evt.EVT_CONN_OPEN, lambda _: on_step("tcp"))])
+    on_step("association")
     try:
         status = association.send_c_echo().get("Status")
     finally:

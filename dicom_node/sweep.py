@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import batches, deliveries, intake, jobs
+from dicom_node import batches, deliveries, intake, jobs, watch
 from dicom_node.db import DeliveryRow, HeartbeatRow, now
 from dicom_node.states import DeliveryState, Priority
 
@@ -129,6 +129,7 @@ def sweep(node: Node) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    watch.start(node, stop)
     while True:
         try:
             done = sweep_once(node)

@@ -463,11 +463,16 @@ def test_verify(run: Callable[..., Ended], node: Node, tmp_path: Path) -> None:
 # pynetdicom drops a socket whose connection was refused without closing it.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_peer_that_is_away(run: Callable[..., Ended], config_file: Path, hand: Path) -> None:
-    for words in (["echo", "PACS"], ["send", hand, "--to", "PACS"]):
-        ended = run("--config", config_file, *words)
-        assert ended.code == PEER
-        assert ended.err.startswith("error: ")
-        assert "cannot be reached" in ended.err
+    ended = run("--config", config_file, "send", hand, "--to", "PACS")
+    assert ended.code == PEER
+    assert ended.err.startswith("error: ")
+    assert "cannot be reached" in ended.err
+    ended = run("--config", config_file, "echo", "PACS")
+    assert ended.code == PEER
+    assert ended.err == "error: PACS: tcp: refused: nothing listens at 127.0.0.1, port 1\n"
+    ended = run("--config", config_file, "echo", "PACS", "--json")
+    assert (ended.code, ended.err, ended.json["answers"]) == (PEER, "", False)
+    assert [step["name"] for step in ended.json["steps"]] == ["address", "tcp"]
 
 
 def test_a_peer_that_is_not_configured(
@@ -483,7 +488,9 @@ def test_a_peer_that_answers(
 ) -> None:
     with dcmtk.storescp() as archive:
         config_file.write_text(CONFIG.replace("port: 1,", f"port: {archive.port},"))
-        assert run("--config", config_file, "echo", "PACS") == Ended(0, "PACS answers\n", "")
+        ended = run("--config", config_file, "echo", "PACS")
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.endswith("\nPACS answers\n")
         sent = run("--config", config_file, "send", hand, "--to", "PACS")
         assert sent == Ended(0, f"{hand}: stored\n", "")
         archive.wait_for_files(1)
