@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import structlog
 from sqlalchemy import update
 
-from dicom_node import corrections, deliveries, intake, jobs
+from dicom_node import audit, corrections, deliveries, intake, jobs
 from dicom_node.db import JobRow, NoteRow, now
 from dicom_node.errors import NotAllowedError, OrderError
 from dicom_node.finding import CorrectedKeyword
@@ -247,5 +247,5 @@ def note(node: Node, job_id: int, actor: str, text: str) -> None:
 
 def noted(session: Session, actor: str, action: str, subject: str, detail: str = "") -> None:
     """Note in the audit what a person did, in the transaction in which it was done."""
-    del session, actor, detail
+    audit.note(session, actor, action, subject, detail)
     log.info("asked for", action=action, subject=subject)

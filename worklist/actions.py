@@ -22,7 +22,7 @@ from dicom_node.errors import (
 from dicom_node.prospects import prospects
 from dicom_node.states import Priority
 from worklist.access import Operator, Role, User
-from worklist.orders import Fields, MatchingOfApp, order_of, selection_of
+from worklist.orders import Fields, order_of, selection_of
 from worklist.web import NodeOfApp, message, page
 
 router = APIRouter()
@@ -81,18 +81,17 @@ def check_role(user: User, action: Action) -> None:
 
 
 @router.api_route("/actions/{action}", methods=["GET", "HEAD", "POST"])
-def review(  # noqa: PLR0913, PLR0917 - what FastAPI gives
+def review(
     request: Request,
     node: NodeOfApp,
     user: Operator,
     fields: Fields,
-    matching: MatchingOfApp,
     action: Action,
 ) -> Response:
     """Say what an action would do with the selected jobs, and ask; nothing is changed."""
     check_role(user, action)
     try:
-        selection = selection_of(node, matching, fields)
+        selection = selection_of(node, fields)
         destination = fields.get("destination", [""])[-1] or None
         with node.database.read() as session:
             found = prospects(session, action, selection.ids, destination)
@@ -121,7 +120,6 @@ def perform(  # noqa: PLR0913, PLR0917 - what FastAPI gives
     node: NodeOfApp,
     user: Operator,
     fields: Fields,
-    matching: MatchingOfApp,
     tasks: BackgroundTasks,
     action: Action,
 ) -> Response:
@@ -129,7 +127,7 @@ def perform(  # noqa: PLR0913, PLR0917 - what FastAPI gives
     check_role(user, action)
     try:
         order = order_of(action, fields)
-        ids = selection_of(node, matching, fields).ids
+        ids = selection_of(node, fields).ids
         if len(ids) == 1:
             done = actions.do(node, ids[0], user.name, order)
             return _to(f"/jobs/{done.job_id}")

@@ -20,7 +20,7 @@ from dicom_node.node import Node
 from dicom_node.states import Priority
 from worklist.access import Admin, Operator, Viewer
 from worklist.actions import STATUSES, check_role
-from worklist.orders import MatchingOfApp, selection_of
+from worklist.orders import selection_of
 from worklist.web import NodeOfApp
 
 router = APIRouter(prefix="/api")
@@ -191,7 +191,6 @@ def note_job(node: NodeOfApp, user: Operator, job_id: int, body: NoteBody) -> Re
 def start_batch(
     node: NodeOfApp,
     user: Operator,
-    matching: MatchingOfApp,
     tasks: BackgroundTasks,
     body: BatchBody,
 ) -> Response:
@@ -206,7 +205,7 @@ def start_batch(
         overrule_gate=body.overrule_gate,
     )
     try:
-        batch_id = batches.create(node, user.name, order, _jobs_of(node, matching, body))
+        batch_id = batches.create(node, user.name, order, _jobs_of(node, body))
         answer = _batch(node, batch_id, HTTPStatus.ACCEPTED)
     except NodeError as error:
         return _problem(error)
@@ -215,7 +214,7 @@ def start_batch(
     return answer
 
 
-def _jobs_of(node: Node, matching: MatchingOfApp, body: BatchBody) -> list[int]:
+def _jobs_of(node: Node, body: BatchBody) -> list[int]:
     """Return the jobs that a request names."""
     if body.filter is None:
         return body.jobs
@@ -223,7 +222,7 @@ def _jobs_of(node: Node, matching: MatchingOfApp, body: BatchBody) -> list[int]:
         msg = "name jobs or a filter, not both"
         raise OrderError(msg)
     fields: Mapping[str, list[str]] = {**body.filter, "scope": ["filter"]}
-    return selection_of(node, matching, dict(fields)).ids
+    return selection_of(node, dict(fields)).ids
 
 
 @router.get("/batches/{batch_id:int}", response_model=BatchAnswer, responses=NOT_DONE)

@@ -67,7 +67,6 @@ def create_app(node: Node) -> FastAPI:
     """
     app = FastAPI(title="Bone age worklist", openapi_url=None, docs_url=None, redoc_url=None)
     app.state.node = node
-    app.state.matching = None  # what the list's filter shows: worklist.orders.Matching
     app.state.templates = make_templates()
     app.state.pictures = Pictures()
     for router in ROUTERS:

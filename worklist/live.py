@@ -25,9 +25,10 @@ from starlette.exceptions import HTTPException
 
 from dicom_node.db import EventRow
 from dicom_node.jobs import LARGEST_ID
-from worklist.access import Viewer, current_user
+from worklist.access import Viewer
 from worklist.entries import Entry, entries
 from worklist.filters import FilterError, Filters, JobQuery, read
+from worklist.guard import identify
 from worklist.listing import Listing, TooManyError
 from worklist.privacy import shows_patients
 from worklist.web import NodeOfApp
@@ -241,11 +242,7 @@ class Stream:
 
     def _may_go_on(self) -> bool:
         """Return whether the user is still logged in."""
-        try:
-            current_user(self._request)
-        except HTTPException:
-            return False
-        return True
+        return identify(self._request) is not None
 
     def _missed(self, known: int) -> str:
         """Return what has happened since an event."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Final, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
@@ -15,10 +15,10 @@ from dicom_node.batches import MOST
 from dicom_node.errors import OrderError
 from dicom_node.jobs import LARGEST_ID
 from dicom_node.states import Priority
+from worklist.filters import Filters, JobQuery, read
+from worklist.listing import Listing
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from dicom_node.finding import CorrectedKeyword
     from dicom_node.node import Node
 
@@ -35,19 +35,6 @@ OWN_FIELDS: Final = frozenset(
     | {"all", "priority", "scope", "up_to", "weights"}
 )
 """Fields that are ours; the list's filter has the others."""
-
-
-class Matching(Protocol):
-    """Finds the jobs that the list's filter shows; ``app.state.matching``."""
-
-    def __call__(self, session: Session, fields: Mapping[str, list[str]]) -> Iterable[int]:
-        """Return their ids, in any order.
-
-        Raises
-        ------
-        ValueError
-            If the filter cannot be read; its text says why.
-        """
 
 
 async def read_fields(request: Request) -> dict[str, list[str]]:
@@ -82,7 +69,7 @@ class Selection:
     up_to: int
 
 
-def selection_of(node: Node, matching: Matching | None, fields: dict[str, list[str]]) -> Selection:
+def selection_of(node: Node, fields: dict[str, list[str]]) -> Selection:
     """Return the jobs that a form names, one by one or by the list's filter.
 
     Raises
@@ -94,15 +81,12 @@ def selection_of(node: Node, matching: Matching | None, fields: dict[str, list[s
         named = [*fields.get("job", []), *",".join(fields.get("jobs", [])).split(",")]
         ids = sorted({_number(text) for text in named if text.strip()})
         return Selection(_counted(ids), {}, LARGEST_ID)
-    if matching is None:
-        msg = "the list has no filter here: select jobs one by one"
-        raise OrderError(msg)
     limit = _number(fields.get("up_to", [""])[0] or str(LARGEST_ID))
     try:
         filter_fields = _filter_fields(fields)
         with node.database.read() as session:
-            shown = (one for one in matching(session, filter_fields) if one <= limit)
-            ids = sorted(islice(shown, MOST + 1))
+            shown = Listing(session, _filters(filter_fields)).all_ids()
+            ids = sorted(islice((one for one in shown if one <= limit), MOST + 1))
     except ValueError as error:
         raise OrderError(str(error)) from error
     return Selection(_counted(ids), filter_fields, ids[-1])
@@ -113,6 +97,19 @@ def _filter_fields(fields: dict[str, list[str]]) -> dict[str, list[str]]:
     if "filter" in fields:
         return parse_qs(fields["filter"][0], max_num_fields=MOST_FIELDS)
     return {name: values for name, values in fields.items() if name not in OWN_FIELDS}
+
+
+def _filters(fields: Mapping[str, list[str]]) -> Filters:
+    """Return the list's filter.
+
+    Raises
+    ------
+    FilterError
+        If a value is none that there is.
+    """
+    several = {"state", "delivery", "determination"}
+    given = {name: values if name in several else values[-1] for name, values in fields.items()}
+    return read(JobQuery.model_validate(given))[0]
 
 
 def _counted(ids: list[int]) -> list[int]:
@@ -166,11 +163,3 @@ def _priority(word: str | None) -> Priority | None:
         msg = f"a priority is one of {', '.join(Priority)}"
         raise OrderError(msg)
     return Priority(word)
-
-
-def matching_of(request: Request) -> Matching | None:
-    """Return what finds the jobs that the list's filter shows."""
-    return cast("Matching | None", request.app.state.matching)
-
-
-MatchingOfApp = Annotated[Matching | None, Depends(matching_of)]

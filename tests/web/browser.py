@@ -14,6 +14,7 @@ from tests.peers import missing, need
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx
     from playwright.sync_api import Browser, Page
 
 AXE: Final = Path(__file__).resolve().parents[1] / ".peers" / "axe" / "axe.min.js"
@@ -32,6 +33,18 @@ def chromium() -> Iterator[Browser]:
         playwright.chromium.launch(executable_path=program, args=list(FLAGS)) as browser,
     ):
         yield browser
+
+
+def known_as(client: httpx.Client) -> dict[str, Any]:
+    """Return the options of a browser's page that has the login of a client of the same server."""
+    cookies = [
+        {"name": cookie.name, "value": cookie.value, "url": str(client.base_url)}
+        for cookie in client.cookies.jar
+    ]
+    return {
+        "base_url": str(client.base_url),
+        "storage_state": {"cookies": cookies, "origins": []},
+    }
 
 
 def complaints_of(page: Page) -> list[str]:

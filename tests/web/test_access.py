@@ -22,9 +22,11 @@ from worklist.guard import OPEN_PATHS, SAFE, is_open
 from worklist.login_page import local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from fastapi import APIRouter
     from fastapi.dependencies.models import Dependant
+    from starlette.routing import BaseRoute
 
     from dicom_node.node import Node
 
@@ -77,6 +79,13 @@ def test_what_is_open(anonymous: httpx.Client) -> None:
         assert anonymous.get(path).status_code == 303
 
 
+def routes_of(router: APIRouter) -> Iterator[BaseRoute]:
+    """Yield the routes of a router and of those that it includes."""
+    for route in router.routes:
+        included = getattr(route, "original_router", None)
+        yield from [route] if included is None else routes_of(included)
+
+
 def test_every_route_names_its_role() -> None:
     """An address that is not open asks for a role; one that changes something, for whose it is."""
 
@@ -86,7 +95,7 @@ def test_every_route_names_its_role() -> None:
 
     own = ("/logout", "/privacy", "/account/", "/api/account/")  # of one's own session and tokens
     seen = set()
-    for route in (route for router in ROUTERS for route in router.routes):
+    for route in (route for router in ROUTERS for route in routes_of(router)):
         assert isinstance(route, APIRoute)
         if is_open(route.path):
             continue

@@ -15,42 +15,18 @@ from dicom_node.db import EventRow, JobRow
 from dicom_node.states import DeliveryState, JobState, Priority
 from tests.builders import cr_header, kept_instance
 from tests.peers import wait_until
-from tests.web.conftest import served
-from worklist.access import Role, User, current_user
-from worklist.app import create_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     import httpx
-    from fastapi import FastAPI
-    from sqlalchemy.orm import Session
 
     from dicom_node.node import Node
     from tests.web.conftest import Jobs
 
 pytestmark = pytest.mark.usefixtures("broker")
 SECONDS = 30.0
-
-
-def by_state(session: Session, fields: Mapping[str, list[str]]) -> Iterable[int]:
-    """Find jobs as the list's filter does, by their state alone."""
-    [state] = fields["state"]
-    return session.scalars(select(JobRow.id).where(JobRow.state == JobState(state)))
-
-
-@pytest.fixture
-def app(node: Node) -> FastAPI:
-    made = create_app(node)
-    made.state.matching = by_state
-    return made
-
-
-@pytest.fixture
-def client(app: FastAPI) -> Iterator[httpx.Client]:
-    with served(app) as client:
-        yield client
 
 
 def text_of(answer: httpx.Response) -> str:
@@ -106,8 +82,8 @@ def test_one_job_is_run_again_with_what_was_chosen(
     new = job_of(node, job_id + 1)
     assert (new.rerun_of, new.weights, new.priority) == (job_id, "tjnet-cpu", Priority.URGENT)
     assert {item["keyword"]: (item["value"], item["actor"]) for item in new.corrections or []} == {
-        "PatientSex": ("M", "local"),
-        "PatientBirthDate": ("20130601", "local"),
+        "PatientSex": ("M", "admin"),
+        "PatientBirthDate": ("20130601", "admin"),
     }
     assert node.broker.depth("assess", Priority.URGENT) == 1
     again = client.get(f"/jobs/{job_id + 1}")
@@ -158,9 +134,9 @@ def test_a_selection_is_a_batch_whose_page_shows_how_far_it_is(
     assert "<html" not in part.text
     assert client.post("/batches/1/cancel").headers["location"] == "/batches/1"
     page = client.get("/batches/1")
-    assert "Cancelled by local" in text_of(page)
+    assert "Cancelled by admin" in text_of(page)
     assert "hx-trigger" not in page.text
-    assert last_event(node, waiting + 2) == ("cancelled", "local", "batch 1 was cancelled")
+    assert last_event(node, waiting + 2) == ("cancelled", "admin", "batch 1 was cancelled")
     assert client.post("/batches/1/cancel").status_code == 409
     assert "Batch 1: re-run 4 jobs" in text_of(client.get("/batches"))
     for address in ("/batches/2", "/batches/2/progress", "/api/batches/2"):
@@ -168,7 +144,7 @@ def test_a_selection_is_a_batch_whose_page_shows_how_far_it_is(
 
 
 def test_all_that_a_filter_shows_and_nothing_that_came_after(
-    client: httpx.Client, app: FastAPI, node: Node, make: Jobs
+    client: httpx.Client, node: Node, make: Jobs
 ) -> None:
     made = [make.queued() for _ in range(3)]
     rejected = make.rejected("a foot")
@@ -180,7 +156,7 @@ def test_all_that_a_filter_shows_and_nothing_that_came_after(
     wait_until(lambda: job_of(node, made[-1]).state == "cancelled", SECONDS, "the last one")
     assert [job_of(node, one).state for one in made] == [JobState.CANCELLED] * 3
     assert (job_of(node, late).state, job_of(node, rejected).state) == ("queued", "rejected")
-    assert last_event(node, made[0])[:2] == ("cancelled", "local")
+    assert last_event(node, made[0])[:2] == ("cancelled", "admin")
     body = {"action": "priority", "priority": "bulk", "filter": {"state": ["queued"]}}
     assert client.post("/api/batches", json=body).json()["total"] == 1
     wait_until(lambda: job_of(node, late).priority == "bulk", SECONDS, "the priority")
@@ -192,8 +168,6 @@ def test_all_that_a_filter_shows_and_nothing_that_came_after(
     assert f"Accept job {rejected}?" in text_of(client.post("/actions/accept", data=listed))
     wrong = client.post("/actions/cancel", data={"scope": "filter", "state": "asleep"})
     assert (wrong.status_code, "asleep" in text_of(wrong)) == (422, True)
-    app.state.matching = None
-    assert client.post("/actions/cancel", data={"scope": "filter"}).status_code == 422
 
 
 def test_a_failed_send_goes_to_one_destination_again(
@@ -217,28 +191,26 @@ def test_a_failed_send_goes_to_one_destination_again(
 
 
 def test_only_an_admin_accepts_and_only_an_operator_acts(
-    client: httpx.Client, app: FastAPI, node: Node, make: Jobs
+    client: httpx.Client, client_as: Callable[[str], httpx.Client], node: Node, make: Jobs
 ) -> None:
     job_id = make.rejected("body part FOOT, not a hand")
     accept = {"job": str(job_id), "overrule_gate": "yes"}
-    for role in (Role.VIEWER, Role.OPERATOR):
-        user = User("eve", role)
-        app.dependency_overrides[current_user] = lambda user=user: user
-        assert client.post("/actions/accept/do", data=accept).status_code == 403
-        api = client.post(f"/api/jobs/{job_id}/accept", json={})
+    for role in ("viewer", "operator"):
+        lesser = client_as(role)
+        assert lesser.post("/actions/accept/do", data=accept).status_code == 403
+        api = lesser.post(f"/api/jobs/{job_id}/accept", json={})
         assert api.status_code == 403
-        batch = client.post("/api/batches", json={"action": "accept", "jobs": [job_id]})
+        batch = lesser.post("/api/batches", json={"action": "accept", "jobs": [job_id]})
         assert batch.status_code == 403
-        cancel = client.post(f"/api/jobs/{job_id}/cancel")
-        assert cancel.status_code == (403 if role == Role.VIEWER else 409)
+        cancel = lesser.post(f"/api/jobs/{job_id}/cancel")
+        assert cancel.status_code == (403 if role == "viewer" else 409)
     assert job_of(node, job_id).state == JobState.REJECTED
-    app.dependency_overrides.clear()
     review = client.get(f"/actions/accept?job={job_id}")
     assert "body part FOOT, not a hand" in text_of(review)
     assert client.post("/actions/accept/do", data=accept).status_code == 303
     assert (job_of(node, job_id).accepted or {})["overrule_gate"] is True
     said = "accepted: the rules for header and image overruled"
-    assert last_event(node, job_id) == ("queued", "local", said)
+    assert last_event(node, job_id) == ("queued", "admin", said)
 
 
 def test_a_note_is_shown_with_who_and_when_and_never_as_a_script(
@@ -250,7 +222,7 @@ def test_a_note_is_shown_with_who_and_when_and_never_as_a_script(
     assert kept.headers["location"] == f"/jobs/{job_id}#notes"
     page = client.get(f"/jobs/{job_id}")
     assert "<script>alert" not in page.text
-    assert f"{text} local," in text_of(page) or text in html.unescape(page.text)
+    assert f"{text} admin," in text_of(page) or text in html.unescape(page.text)
     assert client.post(f"/jobs/{job_id}/notes", data={"text": " "}).status_code == 422
     assert client.post("/jobs/999/notes", data={"text": "x"}).status_code == 404
 

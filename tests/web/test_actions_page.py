@@ -13,8 +13,7 @@ from dicom_node.states import JobState
 from tests.builders import cr_header, kept_instance
 from tests.ohif import CHROMIUM_FLAGS
 from tests.peers import need
-from tests.web.conftest import served
-from worklist.app import create_app
+from tests.web.browser import known_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,16 +30,15 @@ PHONE_PX, DESK_PX = 390, 1440
 
 
 @pytest.fixture
-def browser_page(node: Node) -> Iterator[Page]:
+def browser_page(client: httpx.Client) -> Iterator[Page]:
     """Return a page of a browser that shows the node's pages."""
     with (
-        served(create_app(node)) as client,
         sync_playwright() as playwright,
         playwright.chromium.launch(
             executable_path=need("chromium"), args=list(CHROMIUM_FLAGS)
         ) as browser,
     ):
-        yield browser.new_page(base_url=str(client.base_url))
+        yield browser.new_page(**known_as(client))
 
 
 def complaints(page: Page) -> list[str]:

@@ -19,6 +19,7 @@ from dicom_node.states import DeliveryState
 from dicom_node.storage import Storage
 from tests.ohif import CHROMIUM_FLAGS, reader
 from tests.peers import need
+from tests.web.browser import known_as
 from tests.web.conftest import Jobs
 from tests.web.history import write_heartbeats, write_history
 from worklist import statistics
@@ -255,7 +256,9 @@ def test_in_a_browser(
 ) -> None:
     """Nothing runs over, axe finds nothing, and the page keeps itself new."""
     axe = (reader("axe") / "axe.min.js").read_text("utf-8")
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = browser.new_page(
+        **known_as(drifting), viewport={"width": width, "height": 900}, color_scheme=scheme
+    )
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)

@@ -25,7 +25,7 @@ from dicom_node.config import load_config
 from dicom_node.db import InstanceRow
 from dicom_node.node import Node
 from tests.all_results import all_results
-from tests.web.conftest import served
+from tests.web.conftest import let_in, served
 from tests.web.store import (
     ACCESSION,
     NAME,
@@ -35,6 +35,7 @@ from tests.web.store import (
     keep,
     received_file,
 )
+from worklist.access import Role
 from worklist.app import create_app
 from worklist.dicomweb_keys import LARGEST_OFFSET
 from worklist.dicomweb_query import KINDS
@@ -85,6 +86,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Study, ht
     node = Node.of(load_config(file))
     migrations.upgrade(node.config)
     with served(create_app(node)) as client:
+        let_in(client, node, "viewer", Role.VIEWER)
         yield make_study(node, a_phantom(StudyDate="20260105")), client
     node.close()
 

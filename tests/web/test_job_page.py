@@ -26,8 +26,9 @@ from dicom_node.radiograph import wrap_radiograph
 from dicom_node.states import DeliveryState, JobState
 from models.phantom import draw_phantom
 from tests.web.assessed import NAME, SECRETS, Assessed, assess_phantoms, receive
-from tests.web.browser import axe_violations, chromium, complaints_of
-from tests.web.conftest import Jobs, served
+from tests.web.browser import axe_violations, chromium, complaints_of, known_as
+from tests.web.conftest import Jobs, let_in, served
+from worklist.access import Role
 from worklist.app import create_app
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def assessed(module_node: Node) -> Assessed:
 def page_client(module_node: Node) -> Iterator[httpx.Client]:
     """Return a client of the pages of those jobs."""
     with served(create_app(module_node)) as client:
+        let_in(client, module_node, "admin", Role.ADMIN)
         yield client
 
 
@@ -86,9 +88,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, page_client: httpx.Client) -> Iterator[Page]:
     """Return a page of a browser; at its end nothing may have been complained of."""
-    context = browser.new_context(
-        base_url=str(page_client.base_url), viewport={"width": 1440, "height": 900}
-    )
+    context = browser.new_context(**known_as(page_client), viewport={"width": 1440, "height": 900})
     opened = context.new_page()
     complaints = complaints_of(opened)
     yield opened
@@ -274,7 +274,7 @@ def test_the_picture_by_touch(
     browser: Browser, page_client: httpx.Client, assessed: Assessed
 ) -> None:
     context = browser.new_context(
-        base_url=str(page_client.base_url), viewport={"width": 390, "height": 844}, has_touch=True
+        **known_as(page_client), viewport={"width": 390, "height": 844}, has_touch=True
     )
     page = context.new_page()
     open_job(page, assessed.present)
@@ -309,7 +309,7 @@ def test_a_picture_that_cannot_be_shown_is_said(
 ) -> None:
     picture = draw_phantom("M", 100, height_px=256, width_px=256) / np.float32(4095)
     job_id = receive(node, wrap_radiograph(picture, attributes={"PixelData": b"\0\0"}))
-    page = browser.new_page(base_url=str(client.base_url))
+    page = browser.new_page(**known_as(client))
     page.goto(f"/jobs/{job_id}")
     said = page.locator("#viewer .says")
     said.filter(has_text="cannot be decoded").wait_for()
@@ -320,7 +320,7 @@ def test_a_picture_that_cannot_be_shown_is_said(
 def test_without_scripts_there_is_all_but_the_window(
     browser: Browser, page_client: httpx.Client, assessed: Assessed
 ) -> None:
-    context = browser.new_context(base_url=str(page_client.base_url), java_script_enabled=False)
+    context = browser.new_context(**known_as(page_client), java_script_enabled=False)
     page = context.new_page()
     page.goto(f"/jobs/{assessed.present}")
     assert page.locator("#viewer img").is_visible()
@@ -337,7 +337,7 @@ def test_everybody_can_use_it(
     browser: Browser, page_client: httpx.Client, assessed: Assessed, scheme: Scheme, width: int
 ) -> None:
     context = browser.new_context(
-        base_url=str(page_client.base_url),
+        **known_as(page_client),
         color_scheme=scheme,
         viewport={"width": width, "height": 900},
     )
@@ -498,7 +498,8 @@ def test_the_log_lines_of_a_job(assessed: Assessed, page_client: httpx.Client) -
 def test_the_page_follows_its_job(node: Node, make: Jobs, browser: Browser) -> None:
     job_id = make.running(StudyDate="20250131")
     with served(create_app(node)) as client:
-        page = browser.new_page(base_url=str(client.base_url))
+        let_in(client, node, "admin", Role.ADMIN)
+        page = browser.new_page(**known_as(client))
         complaints = complaints_of(page)
         page.goto(f"/jobs/{job_id}")
         assert page.locator("#job-top .state").inner_text() == "running"

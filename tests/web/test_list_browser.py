@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 from dicom_node.states import DeliveryState, JobState
 from tests.ohif import CHROMIUM_FLAGS
 from tests.peers import missing, need
+from tests.web.browser import known_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def browser() -> Iterator[Browser]:
 
 def opened(browser: Browser, client: httpx.Client, path: str = "/", **options: Any) -> Page:  # noqa: ANN401 - playwright's own
     """Open a page of which every complaint fails the test."""
-    page = browser.new_page(base_url=str(client.base_url), **options)
+    page = browser.new_page(**known_as(client), **options)
     page.on("pageerror", lambda error: pytest.fail(str(error)))
     page.goto(path)
     return page

@@ -18,6 +18,7 @@ from dicom_node import vocabulary as v
 from tests.ohif import CHROMIUM_FLAGS, WINDOW_PX, Ohif, reader
 from tests.peers import HOST, need, wait_until
 from tests.samples import a_finding
+from tests.web.browser import known_as
 from tests.web.store import a_phantom, add_results, keep
 from worklist import viewer
 
@@ -73,7 +74,7 @@ def opened(node: Node, client: httpx.Client, installed: None) -> Iterator[tuple[
             executable_path=need("chromium"), args=list(CHROMIUM_FLAGS)
         ) as browser,
     ):
-        page = browser.new_page(viewport=WINDOW_PX)  # type: ignore[arg-type]
+        page = browser.new_page(**known_as(client), viewport=WINDOW_PX)
         page.set_default_timeout(1000 * SHOWN_SECONDS)
         page.add_init_script(NOTE_VIOLATIONS)
         ohif = Ohif(page)
