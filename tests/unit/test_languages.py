@@ -15,7 +15,7 @@ import pytest
 from rich.cells import cell_len
 
 from dicom_node.config import ResultsSection
-from dicom_node.finding import Correction, Finding, Replaced
+from dicom_node.finding import Acceptance, Correction, Finding, Replaced
 from dicom_node.growth import EarlierResult, growth_velocity
 from dicom_node.report_text import (
     age_words,
@@ -63,6 +63,7 @@ def a_rerun() -> Finding:
             Correction("ImageLaterality", "L", "anna"),
         ),
         replaces=Replaced(datetime(2025, 12, 31, 10, 5, tzinfo=UTC), "weights-1", None, None),
+        accepted=Acceptance("anna", overrule_gate=True),
     )
 
 

@@ -281,10 +281,10 @@ def test_the_interface_for_programs(
         (404, "batches", {"action": "rerun", "jobs": [done, 2**70]}, "no job"),
         (404, "batches/9/cancel", None, "no batch 9"),
     )
-    for status, address, body, said in bad:
+    for status, address, body, words in bad:
         answer = client.post(f"/api/{address}", json=body)
         assert (address, answer.status_code) == (address, status)
-        assert said in answer.json()["detail"]
+        assert words in answer.json()["detail"]
     batch = client.post("/api/batches", json={"action": "rerun", "jobs": [done], "weights": None})
     assert (batch.status_code, batch.json()["total"]) == (202, 1)
 

@@ -92,7 +92,7 @@ def test_a_rerun_by_mouse_and_every_page_on_a_phone_and_at_a_desk(
     for width in (PHONE_PX, DESK_PX):
         page.set_viewport_size({"width": width, "height": 900})
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)
             for place in (*places, f"/compare/{job_id}/{rejected + 1}"):
                 page.goto(place)
                 assert (place, width, scheme, complaints(page)) == (place, width, scheme, [])
