@@ -241,10 +241,7 @@ class Listing:
             keys = self._rows(walk(self._filters, self._conditions).limit(NARROW + 1))
             if len(keys) <= NARROW:
                 return _slice(keys, self._filters.order, cursor, size)
-            count = None
-        else:
-            found = self._conditions[0].found if self._conditions else select(JobRow.id)
-            count = count_up_to(self._session, found)
+        count = None if self._conditions else count_up_to(self._session, select(JobRow.id))
         page = walk(self._filters, self._conditions, cursor).limit(size + 1)
         return _page(self._rows(page), cursor, size, None if (count or 0) > NARROW else count)
 
