@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    distinct,
     exists,
     func,
     literal,
@@ -47,8 +48,10 @@ NARROW: Final = 10_000
 """Up to so many jobs are counted exactly, and sorted here."""
 
 AT_ONCE: Final = 1000
+SENDINGS: Final = 4
+"""Few jobs go to more destinations."""
+
 LAST_CHARACTER: Final = "\U0010ffff"
-LONGEST_IDENTIFIER: Final = 64
 
 POSTGRESQL: Final = (
     "SET LOCAL enable_seqscan = off",  # an index serves every query here
@@ -182,20 +185,25 @@ def _of_deliveries(filters: Filters) -> _Condition:
 
 def _of_text(words: str) -> Select[tuple[int]]:
     """Return the jobs of a name that begins so, or of an identifier."""
-    key = name_key(words)
-    wanted = [InstanceRow.patient_id == words, InstanceRow.accession_number == words]
-    if len(words) <= LONGEST_IDENTIFIER:
-        wanted.append(InstanceRow.study_instance_uid == words)
-    if key:
-        wanted.append(
-            and_(
-                InstanceRow.patient_name_key >= key,
-                InstanceRow.patient_name_key < key + LAST_CHARACTER,
-            )
-        )
-    each = [select(InstanceRow.id).where(one).limit(NARROW + 1).subquery() for one in wanted]
-    instances = union(*(select(one.c.id) for one in each)).subquery()
+    named = [
+        select(InstanceRow.id).where(one).limit(NARROW + 1).subquery() for one in _named(words)
+    ]
+    instances = union(*(select(one.c.id) for one in named)).subquery()
     return select(JobRow.id).where(JobRow.instance_id.in_(select(instances.c.id)))
+
+
+def _named(words: str) -> list[ColumnElement[bool]]:
+    """Return what an instance may have that a text names; each is served by an index."""
+    key = name_key(words)
+    wanted: list[ColumnElement[bool]] = [
+        InstanceRow.patient_id == words,
+        InstanceRow.accession_number == words,
+        InstanceRow.study_instance_uid == words,
+    ]
+    if key:
+        first, last = InstanceRow.patient_name_key >= key, key + LAST_CHARACTER
+        wanted.append(and_(first, InstanceRow.patient_name_key < last))
+    return wanted
 
 
 class Listing:
@@ -224,6 +232,8 @@ class Listing:
 
     def _narrowest(self) -> _Condition | None:
         """Return the filter that fewest jobs fit, where these are few enough."""
+        if self._filters.text:
+            self._check_text(self._filters.text)
         counted = [
             (count_up_to(self._session, one.found), number)
             for number, one in enumerate(self._conditions)
@@ -232,6 +242,12 @@ class Listing:
             raise TooManyError
         fewest, number = min(counted, default=(NARROW + 1, 0))
         return None if fewest > NARROW else self._conditions[number]
+
+    def _check_text(self, words: str) -> None:
+        """Refuse a text that fits too many instances before their jobs are looked for."""
+        for one in _named(words):
+            if count_up_to(self._session, select(InstanceRow.id).where(one)) > NARROW:
+                raise TooManyError
 
     def page(self, cursor: Cursor | None = None, size: int = PAGE_SIZE) -> Page:
         """Return a page; without a cursor the first."""
@@ -247,8 +263,14 @@ class Listing:
 
     def _counts_together(self) -> bool:
         """Return whether only the walk can count: no index has one entry for each job that fits."""
-        has_two = self._filters.delivery and not self._filters.destination
-        return bool(len(self._conditions) > 1 or has_two or _extra(self._filters))
+        if len(self._conditions) > 1 or _extra(self._filters):
+            return True
+        if self._filters.delivery and not self._filters.destination:
+            # A job may be there once for each of its destinations.
+            some = self._conditions[0].found.limit(SENDINGS * NARROW).subquery()
+            jobs = select(func.count(distinct(some.c[0])))
+            return self._session.scalars(jobs).one() <= NARROW
+        return False
 
     def count(self) -> int | None:
         """Return how many jobs fit; None where they are more than `NARROW`."""
