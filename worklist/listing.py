@@ -40,8 +40,8 @@ from worklist.filters import Cursor, Filters, Sort
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.ext.compiler import SQLCompiler
     from sqlalchemy.orm import InstrumentedAttribute, Session
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 PAGE_SIZE: Final = 50
 NARROW: Final = 10_000
@@ -120,7 +120,7 @@ class _Condition:
         For the index of ``found`` itself where that is in the order of the list, too.
     """
 
-    found: Select[tuple[int]]
+    found: Select[int]
     fits: ColumnElement[bool]
     ordered: ColumnElement[bool] | None = None
 
@@ -167,7 +167,7 @@ def _within(column: Any, start: Any, end: Any) -> ColumnElement[bool]:  # noqa: 
 
 
 def _of_deliveries(filters: Filters) -> _Condition:
-    chosen = DeliveryRow.state.in_(filters.delivery or tuple(DeliveryState))
+    chosen: ColumnElement[bool] = DeliveryRow.state.in_(filters.delivery or tuple(DeliveryState))
     if filters.destination:
         chosen = and_(chosen, DeliveryRow.destination == filters.destination)
     has_one = exists().where(DeliveryRow.job_id == JobRow.id).correlate(JobRow)
@@ -183,7 +183,7 @@ def _of_deliveries(filters: Filters) -> _Condition:
     return _Condition(select(DeliveryRow.job_id).where(chosen), fits)
 
 
-def _of_text(words: str) -> Select[tuple[int]]:
+def _of_text(words: str) -> Select[int]:
     """Return the jobs of a name that begins so, or of an identifier."""
     named = [
         select(InstanceRow.id).where(one).limit(NARROW + 1).subquery() for one in _named(words)
@@ -301,7 +301,7 @@ class Listing:
         descending = self._filters.order.descending
         return sorted(((key, job_id) for key, job_id in keys), reverse=descending)
 
-    def _rows(self, query: Select[tuple[Any, int]]) -> list[tuple[Any, int]]:
+    def _rows(self, query: Select[Any, int]) -> list[tuple[Any, int]]:
         if self._is_postgresql:
             self._session.execute(text(WALKING))
         found = [(key, job_id) for key, job_id in self._session.execute(query)]
@@ -310,13 +310,13 @@ class Listing:
         return found
 
 
-def count_up_to(session: Session, found: Select[tuple[int]]) -> int:
+def count_up_to(session: Session, found: Select[int]) -> int:
     """Return how many ids a query finds, counting no further than one more than `NARROW`."""
     some = found.limit(NARROW + 1).subquery()
     return session.scalars(select(func.count()).select_from(some)).one()
 
 
-def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Select[tuple[Any, int]]:
+def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Select[Any, int]:
     """Return the query of the jobs that one filter finds and that the others fit, unsorted."""
     some = narrow.found.limit(NARROW + 1).subquery()
     others = [one.fits for one in every if one is not narrow]
@@ -327,7 +327,7 @@ def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Selec
 
 def walk(
     filters: Filters, every: list[_Condition], cursor: Cursor | None = None
-) -> Select[tuple[Any, int]]:
+) -> Select[Any, int]:
     """Return the query that walks the index of the order."""
     order = filters.order
     key = _key_of(order)

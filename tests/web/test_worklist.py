@@ -28,7 +28,7 @@ from tests.web.conftest import Jobs, served
 from worklist import words
 from worklist.__main__ import loopback_address, open_socket
 from worklist.app import create_app
-from worklist.list_page import PAGE_SIZE
+from worklist.listing import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
