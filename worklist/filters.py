@@ -66,24 +66,24 @@ class JobQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    state: list[str] = Field([], description="States of jobs; any of them")
-    days: str = Field("", description="Received within so many days, today among them")
-    since: str = Field("", description="Received on this day or later, YYYY-MM-DD")
-    until: str = Field("", description="Received on this day or earlier, YYYY-MM-DD")
-    caller: str = Field("", description="AE title of the sender")
-    destination: str = Field("", description="A destination that results go to")
-    delivery: list[str] = Field([], description="States of a delivery; any of them")
+    state: list[str] = Field(default=[], description="States of jobs; any of them")
+    days: str = Field(default="", description="Received within so many days, today among them")
+    since: str = Field(default="", description="Received on this day or later, YYYY-MM-DD")
+    until: str = Field(default="", description="Received on this day or earlier, YYYY-MM-DD")
+    caller: str = Field(default="", description="AE title of the sender")
+    destination: str = Field(default="", description="A destination that results go to")
+    delivery: list[str] = Field(default=[], description="States of a delivery; any of them")
     determination: list[str] = Field(
-        [], description="normal, advanced, delayed or indeterminate; any of them"
+        default=[], description="normal, advanced, delayed or indeterminate; any of them"
     )
     q: str = Field(
-        "",
+        default="",
         description="The beginning of the patient's name (upper or lower case), or the whole "
         "patient ID, accession number or Study Instance UID",
     )
-    sort: str = Field("newest", description=", ".join(SORTS))
-    after: str = Field("", description="A page: `next` of the one before it")
-    before: str = Field("", description="A page: `previous` of the one after it")
+    sort: str = Field(default="newest", description=", ".join(SORTS))
+    after: str = Field(default="", description="A page: `next` of the one before it")
+    before: str = Field(default="", description="A page: `previous` of the one after it")
 
 
 class FilterError(ValueError):

@@ -142,10 +142,11 @@ def recent_health(kept: Kept, node: Node) -> Health:
     node : Node
         Is looked at where that is too old.
     """
-    moment, found = getattr(kept, "health", (None, None))
-    if found is None or time.monotonic() - moment > RECENT_SECONDS:
-        found = check_node(node)
-        kept.health = (time.monotonic(), found)
+    looked_at, found = getattr(kept, "health", (-RECENT_SECONDS, None))
+    if isinstance(found, Health) and time.monotonic() - looked_at < RECENT_SECONDS:
+        return found
+    found = check_node(node)
+    kept.health = (time.monotonic(), found)
     return found
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    distinct,
     exists,
     func,
     literal,
@@ -39,16 +40,18 @@ from worklist.filters import Cursor, Filters, Sort
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.ext.compiler import SQLCompiler
     from sqlalchemy.orm import InstrumentedAttribute, Session
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 PAGE_SIZE: Final = 50
 NARROW: Final = 10_000
 """Up to so many jobs are counted exactly, and sorted here."""
 
 AT_ONCE: Final = 1000
+SENDINGS: Final = 4
+"""Few jobs go to more destinations."""
+
 LAST_CHARACTER: Final = "\U0010ffff"
-LONGEST_IDENTIFIER: Final = 64
 
 POSTGRESQL: Final = (
     "SET LOCAL enable_seqscan = off",  # an index serves every query here
@@ -117,7 +120,7 @@ class _Condition:
         For the index of ``found`` itself where that is in the order of the list, too.
     """
 
-    found: Select[tuple[int]]
+    found: Select[int]
     fits: ColumnElement[bool]
     ordered: ColumnElement[bool] | None = None
 
@@ -164,7 +167,7 @@ def _within(column: Any, start: Any, end: Any) -> ColumnElement[bool]:  # noqa: 
 
 
 def _of_deliveries(filters: Filters) -> _Condition:
-    chosen = DeliveryRow.state.in_(filters.delivery or tuple(DeliveryState))
+    chosen: ColumnElement[bool] = DeliveryRow.state.in_(filters.delivery or tuple(DeliveryState))
     if filters.destination:
         chosen = and_(chosen, DeliveryRow.destination == filters.destination)
     has_one = exists().where(DeliveryRow.job_id == JobRow.id).correlate(JobRow)
@@ -180,22 +183,27 @@ def _of_deliveries(filters: Filters) -> _Condition:
     return _Condition(select(DeliveryRow.job_id).where(chosen), fits)
 
 
-def _of_text(words: str) -> Select[tuple[int]]:
+def _of_text(words: str) -> Select[int]:
     """Return the jobs of a name that begins so, or of an identifier."""
-    key = name_key(words)
-    wanted = [InstanceRow.patient_id == words, InstanceRow.accession_number == words]
-    if len(words) <= LONGEST_IDENTIFIER:
-        wanted.append(InstanceRow.study_instance_uid == words)
-    if key:
-        wanted.append(
-            and_(
-                InstanceRow.patient_name_key >= key,
-                InstanceRow.patient_name_key < key + LAST_CHARACTER,
-            )
-        )
-    each = [select(InstanceRow.id).where(one).limit(NARROW + 1).subquery() for one in wanted]
-    instances = union(*(select(one.c.id) for one in each)).subquery()
+    named = [
+        select(InstanceRow.id).where(one).limit(NARROW + 1).subquery() for one in _named(words)
+    ]
+    instances = union(*(select(one.c.id) for one in named)).subquery()
     return select(JobRow.id).where(JobRow.instance_id.in_(select(instances.c.id)))
+
+
+def _named(words: str) -> list[ColumnElement[bool]]:
+    """Return what an instance may have that a text names; each is served by an index."""
+    key = name_key(words)
+    wanted: list[ColumnElement[bool]] = [
+        InstanceRow.patient_id == words,
+        InstanceRow.accession_number == words,
+        InstanceRow.study_instance_uid == words,
+    ]
+    if key:
+        first, last = InstanceRow.patient_name_key >= key, key + LAST_CHARACTER
+        wanted.append(and_(first, InstanceRow.patient_name_key < last))
+    return wanted
 
 
 class Listing:
@@ -224,6 +232,8 @@ class Listing:
 
     def _narrowest(self) -> _Condition | None:
         """Return the filter that fewest jobs fit, where these are few enough."""
+        if self._filters.text:
+            self._check_text(self._filters.text)
         counted = [
             (count_up_to(self._session, one.found), number)
             for number, one in enumerate(self._conditions)
@@ -233,6 +243,12 @@ class Listing:
         fewest, number = min(counted, default=(NARROW + 1, 0))
         return None if fewest > NARROW else self._conditions[number]
 
+    def _check_text(self, words: str) -> None:
+        """Refuse a text that fits too many instances before their jobs are looked for."""
+        for one in _named(words):
+            if count_up_to(self._session, select(InstanceRow.id).where(one)) > NARROW:
+                raise TooManyError
+
     def page(self, cursor: Cursor | None = None, size: int = PAGE_SIZE) -> Page:
         """Return a page; without a cursor the first."""
         if self._narrow is not None:
@@ -241,17 +257,20 @@ class Listing:
             keys = self._rows(walk(self._filters, self._conditions).limit(NARROW + 1))
             if len(keys) <= NARROW:
                 return _slice(keys, self._filters.order, cursor, size)
-            count = None
-        else:
-            found = self._conditions[0].found if self._conditions else select(JobRow.id)
-            count = count_up_to(self._session, found)
+        count = None if self._conditions else count_up_to(self._session, select(JobRow.id))
         page = walk(self._filters, self._conditions, cursor).limit(size + 1)
         return _page(self._rows(page), cursor, size, None if (count or 0) > NARROW else count)
 
     def _counts_together(self) -> bool:
         """Return whether only the walk can count: no index has one entry for each job that fits."""
-        has_two = self._filters.delivery and not self._filters.destination
-        return bool(len(self._conditions) > 1 or has_two or _extra(self._filters))
+        if len(self._conditions) > 1 or _extra(self._filters):
+            return True
+        if self._filters.delivery and not self._filters.destination:
+            # A job may be there once for each of its destinations.
+            some = self._conditions[0].found.limit(SENDINGS * NARROW).subquery()
+            jobs = select(func.count(distinct(some.c[0])))
+            return self._session.scalars(jobs).one() <= NARROW
+        return False
 
     def count(self) -> int | None:
         """Return how many jobs fit; None where they are more than `NARROW`."""
@@ -282,7 +301,7 @@ class Listing:
         descending = self._filters.order.descending
         return sorted(((key, job_id) for key, job_id in keys), reverse=descending)
 
-    def _rows(self, query: Select[tuple[Any, int]]) -> list[tuple[Any, int]]:
+    def _rows(self, query: Select[Any, int]) -> list[tuple[Any, int]]:
         if self._is_postgresql:
             self._session.execute(text(WALKING))
         found = [(key, job_id) for key, job_id in self._session.execute(query)]
@@ -291,13 +310,13 @@ class Listing:
         return found
 
 
-def count_up_to(session: Session, found: Select[tuple[int]]) -> int:
+def count_up_to(session: Session, found: Select[int]) -> int:
     """Return how many ids a query finds, counting no further than one more than `NARROW`."""
     some = found.limit(NARROW + 1).subquery()
     return session.scalars(select(func.count()).select_from(some)).one()
 
 
-def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Select[tuple[Any, int]]:
+def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Select[Any, int]:
     """Return the query of the jobs that one filter finds and that the others fit, unsorted."""
     some = narrow.found.limit(NARROW + 1).subquery()
     others = [one.fits for one in every if one is not narrow]
@@ -308,7 +327,7 @@ def pick(filters: Filters, every: list[_Condition], narrow: _Condition) -> Selec
 
 def walk(
     filters: Filters, every: list[_Condition], cursor: Cursor | None = None
-) -> Select[tuple[Any, int]]:
+) -> Select[Any, int]:
     """Return the query that walks the index of the order."""
     order = filters.order
     key = _key_of(order)

@@ -151,8 +151,9 @@ class Feed:
             except SQLAlchemyError as error:
                 log.warning("no live list: database away", error=type(error).__name__)
                 change = None
-            for listener in self._listeners if change else ():
-                listener.changes.put_nowait(change)
+            if change is not None:
+                for listener in self._listeners:
+                    listener.changes.put_nowait(change)
             await asyncio.sleep(POLL_SECONDS)
 
     def _begin(self) -> Watch:

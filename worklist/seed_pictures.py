@@ -41,6 +41,8 @@ OWNER: Final = "seed"
 LEASE_SECONDS: Final = 45.0
 SIDES_PX: Final = (768, 576)
 TOP: Final = np.float32(4095)
+NO_HAND: Final = "the picture does not look like a hand radiograph"
+BROKEN: Final = "the assessment failed: RuntimeError"
 FIRST_PATIENT: Final = 9_000_000
 """Behind all other invented patients."""
 
@@ -180,8 +182,7 @@ def _bring(  # noqa: PLR0913, PLR0917 - a job has this many parts
     """Bring a received job to the end of its plan, by the moves that the node itself makes."""
     with node.database.write() as session:
         if plan.state in {_J.REJECTED, _J.CANCELLED}:
-            reason = "the picture does not look like a hand radiograph"
-            why = reason if plan.state == _J.REJECTED else None
+            why = NO_HAND if plan.state == _J.REJECTED else None
             jobs.move(session, job_id, _J.RECEIVED, plan.state, reason=why)
             return
         if plan.state == _J.RECEIVED:
@@ -192,8 +193,7 @@ def _bring(  # noqa: PLR0913, PLR0917 - a job has this many parts
         jobs.claim(session, job_id, OWNER, LEASE_SECONDS)
         work = results.load_work(session, job_id)
         if plan.state == _J.FAILED:
-            reason = "the assessment failed: RuntimeError"
-            jobs.move(session, job_id, _J.RUNNING, _J.FAILED, reason=reason, owner=OWNER)
+            jobs.move(session, job_id, _J.RUNNING, _J.FAILED, reason=BROKEN, owner=OWNER)
         if plan.state in {_J.FAILED, _J.RUNNING}:
             return
     finding = _finding(dataset, work, number)
@@ -271,7 +271,8 @@ def _heatmap() -> npt.NDArray[np.float32]:
         np.exp(-((y - top) ** 2 + (x - left) ** 2) / 40) * weight
         for top, left, weight in ((36, 18, 1.0), (16, 16, 0.6))
     ]
-    return np.clip(sum(spots), 0, 1).astype(np.float32)
+    heatmap: npt.NDArray[np.float32] = np.clip(spots[0] + spots[1], 0, 1).astype(np.float32)
+    return heatmap
 
 
 def _backdate(node: Node, job_id: int, days: float) -> None:

@@ -29,7 +29,7 @@ from worklist import words
 from worklist.__main__ import loopback_address, open_socket
 from worklist.access import Role
 from worklist.app import create_app
-from worklist.list_page import PAGE_SIZE
+from worklist.listing import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
