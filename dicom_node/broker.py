@@ -12,9 +12,9 @@ from kombu.exceptions import KombuError
 
 from dicom_node.errors import ConfigError
 
-Queue = Literal["assess", "send", "fetch"]
-"""A queue carries the task of its name; `fetch` is served by the process that serves `send`."""
-QUEUES: tuple[Queue, ...] = ("assess", "send", "fetch")
+Queue = Literal["assess", "send", "fetch", "retrieve"]
+"""A queue carries the task of its name; the process that serves `send` serves the last two too."""
+QUEUES: tuple[Queue, ...] = ("assess", "send", "fetch", "retrieve")
 
 BROKER_ERRORS = (KombuError, redis.RedisError, OSError)
 """What an absent broker raises."""

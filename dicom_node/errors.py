@@ -7,6 +7,7 @@
     ├── NoSuchJobError            no job has this id (exit 4)
     ├── NotAllowedError           the job's state does not allow it (exit 5)
     ├── CorrectionError           a person's correction cannot be (exit 2)
+    ├── QuestionError             a query that cannot be asked (exit 2)
     ├── PeerError                 a peer refused or is away (exit 6)
     │   └── NoContextError        it accepts none of the kinds of object that were proposed
     ├── PixelsError               the pixel data cannot be read as one radiograph
@@ -50,6 +51,12 @@ class NotAllowedError(NodeError):
 
 class CorrectionError(NodeError):
     """A correction that cannot be; its value is not repeated: it may be a birth date."""
+
+    exit_code = 2
+
+
+class QuestionError(NodeError):
+    """A query that cannot be asked; its values are not repeated: one may be a name."""
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""The states of a job and of a delivery, and every move there is. Pure; no database."""
+"""The states of a job, a delivery and a retrieval, and every move there is. Pure; no database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,16 @@ class DeliveryState(StrEnum):
     CONFIRMED = "confirmed"
 
 
-_J, _D = JobState, DeliveryState
+class RetrievalState(StrEnum):
+    """Where the retrieval of one study from an archive stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+_J, _D, _R = JobState, DeliveryState, RetrievalState
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     _J.RECEIVED: frozenset({_J.QUEUED, _J.REJECTED, _J.CANCELLED}),
@@ -55,6 +64,13 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     _D.CONFIRMED: frozenset(),
 }
 
+RETRIEVAL_MOVES: dict[RetrievalState, frozenset[RetrievalState]] = {
+    _R.WAITING: frozenset({_R.RUNNING}),
+    _R.RUNNING: frozenset({_R.DONE, _R.FAILED, _R.WAITING}),
+    _R.DONE: frozenset(),
+    _R.FAILED: frozenset(),
+}
+
 ARRIVED = frozenset({_D.SENT, _D.CONFIRMED})
 GIVEN_UP = frozenset({_D.REFUSED, _D.EXHAUSTED})
 
@@ -74,6 +90,13 @@ def check_delivery_move(source: DeliveryState, target: DeliveryState) -> None:
     """Raise `IllegalMoveError` unless the table allows the move."""
     if target not in DELIVERY_MOVES[source]:
         msg = f"no delivery moves from {source} to {target}"
+        raise IllegalMoveError(msg)
+
+
+def check_retrieval_move(source: RetrievalState, target: RetrievalState) -> None:
+    """Raise `IllegalMoveError` unless the table allows the move."""
+    if target not in RETRIEVAL_MOVES[source]:
+        msg = f"no retrieval moves from {source} to {target}"
         raise IllegalMoveError(msg)
 
 

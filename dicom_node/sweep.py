@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import deliveries, intake, jobs
+from dicom_node import deliveries, intake, jobs, retrievals
 from dicom_node.db import DeliveryRow, HeartbeatRow, now
 from dicom_node.states import DeliveryState
 
@@ -44,6 +44,7 @@ def sweep_once(node: Node) -> dict[str, int]:
     with node.database.write() as session:
         freed = jobs.free_expired(session, leases.attempts)
         freed_deliveries = deliveries.free_expired(session)
+        freed_retrievals = retrievals.free_expired(session)
         released = _release_held(node, session)
         _forget_heartbeats(session)
     return {
@@ -51,9 +52,13 @@ def sweep_once(node: Node) -> dict[str, int]:
         "jobs_freed": len(freed),
         "deliveries_freed": len(freed_deliveries),
         "deliveries_released": released,
+        "retrievals_freed": len(freed_retrievals),
         "jobs_enqueued": _enqueue_lost(node, "assess", jobs.lost, jobs.mark_enqueued),
         "deliveries_enqueued": _enqueue_lost(
             node, "send", deliveries.lost, deliveries.mark_enqueued
+        ),
+        "retrievals_enqueued": _enqueue_lost(
+            node, "retrieve", retrievals.lost, retrievals.mark_enqueued
         ),
     }
 

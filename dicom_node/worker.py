@@ -11,7 +11,7 @@ from celery.platforms import SecurityWarning
 from celery.signals import worker_shutting_down
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import pipeline
+from dicom_node import pipeline, retriever
 from dicom_node.archive import Archive
 from dicom_node.node import HEARTBEAT_SECONDS, process_name
 
@@ -53,7 +53,7 @@ def _serve_assess(node: Node) -> None:
 
 
 def _serve_send(node: Node) -> None:
-    """Send and fetch from a few threads: they wait for the network, not for the processor."""
+    """Send, fetch and retrieve from a few threads: they wait for the network alone."""
     archive = Archive.of(node.config)
 
     @node.broker.app.task(name="send")  # type: ignore[untyped-decorator]
@@ -64,7 +64,11 @@ def _serve_send(node: Node) -> None:
     def fetch(job_id: int) -> None:
         pipeline.fetch(node, archive, job_id)
 
-    _run(node, "send", "", "threads", SENDERS, and_queue="fetch")
+    @node.broker.app.task(name="retrieve")  # type: ignore[untyped-decorator]
+    def retrieve(retrieval_id: int) -> None:
+        retriever.retrieve(node, retrieval_id)
+
+    _run(node, "send", "", "threads", SENDERS, and_queues=("fetch", "retrieve"))
 
 
 def _run(  # noqa: PLR0913 - a worker has this many settings
@@ -74,7 +78,7 @@ def _run(  # noqa: PLR0913 - a worker has this many settings
     pool: str,
     concurrency: int,
     *,
-    and_queue: Queue | None = None,
+    and_queues: tuple[Queue, ...] = (),
 ) -> None:
     """Run Celery's worker in this process."""
     stop = threading.Event()
@@ -83,7 +87,7 @@ def _run(  # noqa: PLR0913 - a worker has this many settings
     # Root is what a container runs as; tasks are JSON, so the warning does not apply.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     worker = node.broker.app.Worker(
-        queues=[queue] if and_queue is None else [queue, and_queue],
+        queues=[queue, *and_queues],
         hostname=process_name(queue),
         pool=pool,
         concurrency=concurrency,

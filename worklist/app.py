@@ -9,7 +9,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dicom_node.node import Node
-from worklist import health_api, job_page, list_page
+from worklist import archive_page, health_api, job_page, list_page, upload_page
 from worklist.failures import answer_failures
 from worklist.web import HERE, SecurityHeaders, make_templates
 
@@ -19,6 +19,8 @@ ROUTERS: Final = (
     health_api.router,
     list_page.router,
     job_page.router,
+    upload_page.router,
+    archive_page.router,
 )
 
 
