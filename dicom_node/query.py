@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydicom import Dataset
@@ -58,6 +59,8 @@ REQUEST: Final = 1
 SUCCESS, CANCELLED, SOME_FAILED = 0x0000, 0xFE00, 0xB000
 PENDING: Final = frozenset({0xFF00, 0xFF01})
 DESTINATION_UNKNOWN: Final = 0xA801
+FOR_GOOD: Final = frozenset({DESTINATION_UNKNOWN, 0x0122, 0x0124})
+"""Asking for another series is useless: nowhere to send, not supported, not authorised."""
 
 LONGEST: Final = {
     "patient_id": 64,
@@ -69,6 +72,10 @@ LONGEST: Final = {
 """Characters (PS3.5 6.2): LO, PN with all its groups, SH, CS."""
 
 DATES: Final = re.compile(r"([0-9]{8})(?:-([0-9]{8})?)?|-([0-9]{8})")
+
+
+class NotSentError(PeerError):
+    """An archive answered a retrieval with a failure, and may be asked for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +290,9 @@ def _hand_over(event: Event, on_store: Callable[[tuple[str, str], bytes], int]) 
     """Give what came by C-STORE to who takes it."""
     request = cast("C_STORE", event.request)
     command = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
-    return on_store(command, event.encoded_dataset())
+    # In a process that also listens, pynetdicom has written the file already.
+    path = getattr(request, "_dataset_path", None)
+    return on_store(command, Path(path).read_bytes() if path else event.encoded_dataset())
 
 
 def _check(association: Association, models: tuple[UID, ...], *, needs_role: bool) -> None:
@@ -400,8 +409,10 @@ class Conversation:
 
         Raises
         ------
+        NotSentError
+            If the archive fails on this; it may be asked for something else.
         PeerError
-            If the archive refuses it, or fails.
+            If it refuses altogether, or is gone.
         """
         query = _identifier(level, keys)
         self.association.dimse_timeout = RETRIEVE_SECONDS
@@ -417,7 +428,8 @@ class Conversation:
             counts = _counts(answer)
             # A failure with counts is one of the objects, not of the request.
             if status not in {*PENDING, SUCCESS, SOME_FAILED} and not counts.failed:
-                raise PeerError(_refusal(what, status, move_to))
+                words = _refusal(what, status, move_to)
+                raise PeerError(words) if status in FOR_GOOD else NotSentError(words)
             yield counts
 
 

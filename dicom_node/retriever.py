@@ -123,10 +123,10 @@ def _verdict(counts: Counts, remark: str) -> tuple[RetrievalState, str | None]:
         state = RetrievalState.DONE if every > counts.failed else RetrievalState.FAILED
         return state, (
             f"{counts.failed} of {every} objects did not come: they are no radiographs, or the "
-            "archive could not send them to us"
+            "archive could not send them"
         )
     if not counts.completed and not counts.warning:
-        return RetrievalState.FAILED, remark or "the archive has nothing of this study"
+        return RetrievalState.FAILED, remark
     return RetrievalState.DONE, None
 
 
@@ -142,45 +142,58 @@ def _retrieve(node: Node, row: RetrievalRow, owner: str) -> tuple[Counts, str]:
                 f"get` for {archive.name}"
             )
             raise PeerError(msg)
-    models = [query.GET if move_to is None else query.MOVE]
-    if not row.everything:
-        models.append(query.FIND)
     incoming = Incoming(node.storage)
     on_store = None if move_to else _taking(node, archive, incoming)
-    total, noted = Counts(), 0.0
+    model = query.GET if move_to is None else query.MOVE
+    ours = node.config.node.ae_title
     try:
-        with query.conversation(
-            node.config.node.ae_title, archive, *models, on_store=on_store
-        ) as talk:
-            wanted = _wanted(node, talk, row)
-            for level, keys in wanted:
-                last = Counts()
-                for counts in talk.retrieve(level, keys, move_to):
-                    last = counts
-                    if time.monotonic() - noted > COUNT_SECONDS:
-                        noted = time.monotonic()
-                        with node.database.write() as session:
-                            so_far = asdict(total + counts)
-                            retrievals.count(session, row.id, owner, so_far)
-                total += last
+        with query.conversation(ours, archive, model, query.FIND, on_store=on_store) as talk:
+            return _retrieve_series(node, talk, row, owner, move_to)
     finally:
         incoming.close()
-    remark = "" if wanted else "the archive has no series of this study that could be assessed"
+
+
+def _retrieve_series(
+    node: Node, talk: query.Conversation, row: RetrievalRow, owner: str, move_to: str | None
+) -> tuple[Counts, str]:
+    """Have a study sent series by series; some archives end a request at its first failure.
+
+    Most studies hold what is no radiograph, our own results for one, which we do not take.
+    """
+    series = talk.series(row.study_instance_uid)
+    wanted = [one for one in series if row.everything or _may_be_assessed(node, one)]
+    remark = "the archive has no series of this study that could be assessed"
+    if not series:
+        remark = "the archive has nothing of this study"
+    total, noted = Counts(), 0.0
+    for one in wanted:
+        keys = {
+            "StudyInstanceUID": row.study_instance_uid,
+            "SeriesInstanceUID": one.series_instance_uid,
+        }
+        last = Counts()
+        try:
+            for last in talk.retrieve("SERIES", keys, move_to):
+                if time.monotonic() - noted > COUNT_SECONDS:
+                    noted = time.monotonic()
+                    _note(node, row.id, owner, total + last)
+        except query.NotSentError as error:
+            missing = int(one.instances) if one.instances.isdecimal() else 1
+            last = Counts(completed=last.completed, failed=max(1, missing - last.completed))
+            remark = str(error)
+        total += last
     return total, remark
 
 
-def _wanted(
-    node: Node, talk: query.Conversation, row: RetrievalRow
-) -> list[tuple[str, dict[str, str]]]:
-    """Return level and unique keys of what is to be sent."""
-    study = {"StudyInstanceUID": row.study_instance_uid}
-    if row.everything:
-        return [("STUDY", study)]
-    return [
-        ("SERIES", {**study, "SeriesInstanceUID": series.series_instance_uid})
-        for series in talk.series(row.study_instance_uid)
-        if may_be_assessed(series.modality, series.body_part_examined, node.config.eligibility)
-    ]
+def _may_be_assessed(node: Node, series: query.FoundSeries) -> bool:
+    rules = node.config.eligibility
+    return may_be_assessed(series.modality, series.body_part_examined, rules)
+
+
+def _note(node: Node, retrieval_id: int, owner: str, counts: Counts) -> None:
+    """Write how far it is."""
+    with node.database.write() as session:
+        retrievals.count(session, retrieval_id, owner, asdict(counts))
 
 
 def _taking(

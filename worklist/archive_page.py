@@ -28,6 +28,12 @@ PAGE_LIMIT: Final = 100
 MOST_SHOWN: Final = 20
 """Retrievals below the form."""
 
+FIELDS: Final = (
+    *("archive", "patient_id", "patient_name", "accession_number"),
+    *("date_from", "date_to", "modality", "body_part"),
+)
+"""Of the form."""
+
 TONES: Final = {
     RetrievalState.WAITING: "wait",
     RetrievalState.RUNNING: "work",
@@ -232,7 +238,7 @@ def _page(  # noqa: PLR0913 - a page has this many parts
     context = {
         "archives": archives,
         "strangers": strangers,
-        "asked": asked or {},
+        "asked": asked or dict.fromkeys(FIELDS, ""),
         "found": found,
         "error": error,
         **_standing(node),

@@ -34,6 +34,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 DICOM = {"Content-Type": "application/dicom"}
 ZIP = {"Content-Type": "application/zip"}
 
+PYDICOM_SAYS = pytest.mark.filterwarnings(r"ignore::UserWarning:pydicom(\..*)?")
+"""That a value or a file is not as it should be, when it is read."""
+
 
 @pytest.fixture
 def radiograph(tmp_path: Path) -> Path:
@@ -117,6 +120,7 @@ def test_a_corrected_file_is_a_new_revision(client: httpx.Client, tmp_path: Path
     assert "follows" in client.get("/").text
 
 
+@PYDICOM_SAYS
 def test_a_uid_with_a_leading_zero_is_taken_as_it_is(client: httpx.Client, tmp_path: Path) -> None:
     file = write_dicom(tmp_path / "f", cr_header(SOPInstanceUID="1.2.3.41")).read_bytes()
     body = file.replace(b"1.2.3.41", b"1.2.03.4")
@@ -178,6 +182,7 @@ def _compressed(folder: Path) -> bytes:
     return write_dicom(folder / "mpeg", header).read_bytes()
 
 
+@PYDICOM_SAYS
 def test_each_file_that_is_no_radiograph_has_its_line(
     node: Node, client: httpx.Client, tmp_path: Path, radiograph: Path
 ) -> None:
@@ -208,10 +213,7 @@ def test_each_file_that_is_no_radiograph_has_its_line(
     assert said["ct"] == ("refused", "not a radiograph: CT Image Storage")
     assert said["Thumbs.db"][0] == "skipped"
     assert said["uid"] == ("refused", "a UID of the data set is not a UID")
-    assert said["mpeg"] == (
-        "refused",
-        "its transfer syntax cannot be decoded here: MPEG2 Main Profile",
-    )
+    assert said["mpeg"][1] == f"its transfer syntax cannot be decoded here: {MPEG2MPML.name}"
     assert {said[name][0] for name in ("cut", "damaged")} == {"refused"}
     assert len(list(node.storage.received.rglob("*.dcm"))) == 1
     assert leftovers(node) == []
