@@ -321,15 +321,16 @@ def test_the_commands(orthanc: Orthanc, make_node: Callable[..., Node], tmp_path
     _, before, _ = command(node, "query", "PACS", "--patient-id", "P1", "--json")
     studies = json.loads(before)["studies"]
     assert [(one["study_instance_uid"], one["here"]) for one in studies] == [(uid, 0)]
-    code, out, log = command(node, "retrieve", "PACS", uid)
-    assert (code, out.splitlines()[-1]) == (0, f"{uid}: done, 1 completed")
+    code, out, log = command(node, "retrieve", "PACS", uid, "1.2.3", "--json")
+    ended = json.loads(out)
+    assert (code, [one["state"] for one in ended]) == (6, ["done", "failed"])
+    assert len(ended[0]["jobs"]) == 1
     _, after, _ = command(node, "query", "PACS", "--patient-name", "Doe*", "--body-part", "HAND")
     assert "compared here" in after
     assert "Doe" not in log
-    code, out, err = command(node, "retrieve", "PACS", "1.2.3", "--all", "--json")
-    print("OUT", code, out, err)
-    assert (code, json.loads(out[out.index("[") :])[0]["state"]) == (6, "failed")
     assert command(node, "query", "PACS")[0] == 2
     assert command(node, "query", "NOWHERE", "--patient-id", "P1")[0] == 2
     with node.database.read() as session:
         assert session.scalars(select(JobRow.state)).all() == [JobState.QUEUED]
+        said = [retrievals.words(one) for one in retrievals.newest(session, 2)]
+    assert said == ["failed: the archive has nothing of this study", "done, 1 completed"]

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from dicom_node.cli import app
-from dicom_node.config import ArchivePeer, Config, Destination, Route
+from dicom_node.config import ArchivePeer, Config, Destination, NamedArchive, Route
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -31,7 +31,10 @@ def _keys(section: type[BaseModel], prefix: str = "") -> list[str]:
 
 @pytest.mark.parametrize(
     "key",
-    [*_keys(Config), *_keys(Destination), *_keys(Route), *_keys(ArchivePeer, "history.archive.")],
+    [
+        *(*_keys(Config), *_keys(Destination), *_keys(Route), *_keys(NamedArchive)),
+        *_keys(ArchivePeer, "history.archive."),
+    ],
 )
 def test_setting_is_documented(key: str) -> None:
     assert f"`{key}`" in (PROJECT / "docs" / "configuration.md").read_text(encoding="utf-8")

@@ -100,8 +100,11 @@ def test_what_cannot_be_is_said(
     wanted = {"study_instance_uids": ["1.2", "1.2"]}
     assert client.post("/api/archives/PACS/retrievals", json=wanted).json() == [1]
     assert client.post("/api/archives/NONE/retrievals", json=wanted).status_code == 404
-    odd = {"patient_id": "\ud800", "patient_name": "a\x00b"}
-    assert client.post("/api/archives/PACS/query", json=odd).status_code == 400
+    for odd in (b'{"patient_id": "\\ud800"}', b'{"patient_name": "a\\u0000b"}'):
+        answer = client.post(
+            "/api/archives/PACS/query", content=odd, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status_code == 400
     assert client.get("/api/retrievals/2147483648").status_code == 404
     assert client.get("/api/archives").json()[0]["retrieve"] == "move"
 
