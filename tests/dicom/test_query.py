@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pydicom
@@ -18,10 +19,9 @@ from dicom_node.db import InstanceRow, JobRow, RetrievalRow, now
 from dicom_node.errors import ConfigError, NodeError, PeerError, QuestionError
 from dicom_node.node import Node
 from dicom_node.query import Question, find_studies
-from dicom_node.scp import Listener
 from dicom_node.states import JobState, RetrievalState
 from dicom_node.sweep import sweep_once
-from tests.nodes import write_config
+from tests.nodes import listening, write_config
 from tests.peers import HOST
 from tests.samples import a_source, written
 
@@ -50,7 +50,7 @@ def a_study(folder: Path, *images: dict[str, Any], **study: Any) -> list[Path]: 
 @pytest.fixture
 def make_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
     """Return what makes a listening node that knows an archive."""
-    nodes: list[tuple[Node, Listener]] = []
+    stack = ExitStack()
 
     def make(ae_title: str, port: int, retrieve: str = "move", **values: Any) -> Node:  # noqa: ANN401
         archive = {"name": "PACS", "ae_title": ae_title, "host": HOST, "port": port}
@@ -59,14 +59,12 @@ def make_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
         file = write_config(tmp_path, **{"archives": archives, "callers": callers, **values})
         node = Node.of(load_config(file))
         migrations.upgrade(node.config)
-        nodes.append((node, Listener(node)))
-        nodes[-1][1].start()
+        stack.callback(node.close)
+        stack.enter_context(listening(node))
         return node
 
-    yield make
-    for node, listener in nodes:
-        listener.close()
-        node.close()
+    with stack:
+        yield make
 
 
 def asked(node: Node, limit: int = 100, **question: str) -> query.Found:

@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from dicom_node import retriever
-from dicom_node.scp import Listener
+from tests.nodes import listening
 from tests.peers import HOST, free_port
 from tests.samples import a_source, written
 
@@ -56,17 +56,13 @@ def test_a_study_is_found_and_retrieved_on_the_page(
     assert f'value="{uid}"' in found
     assert 'value="*Doe*"' in found
 
-    listener = Listener(node)
-    listener.start()
-    try:
+    with listening(node):
         chosen = {"archive": "PACS", "study": [uid], "everything": "false"}
         answer = client.post("/archives/retrieve", data=chosen)
         assert (answer.status_code, answer.headers["location"]) == (303, "/archives#retrievals")
         waiting = client.get("/archives/retrievals").text
         assert 'hx-trigger="every 2s"' in waiting
         retriever.retrieve(node, 1)
-    finally:
-        listener.close()
     done = client.get("/archives").text
     assert '<span class="state tone-good">done</span>' in done
     assert '<a href="/jobs/1">1</a>' in done

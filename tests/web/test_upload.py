@@ -20,9 +20,10 @@ from sqlalchemy import select
 from dicom_node import zips
 from dicom_node.db import InstanceRow
 from dicom_node.file_meta import rewrite
-from dicom_node.scp import Listener
 from dicom_node.storage import content_hash
 from tests.builders import CALLER, cr_header, write_dicom
+from tests.nodes import listening
+from tests.peers import HOST, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,16 +94,12 @@ def test_a_file_that_came_by_c_store_is_already_here(
     dcmtk: Dcmtk,
 ) -> None:
     """The file's own preamble and meta information are not part of it."""
-    node = make_node(f"callers: [{{ae_title: {CALLER}}}]\nnode: {{host: 127.0.0.1, port: 1}}\n")
+    port = free_port()
+    node = make_node(f"callers: [{{ae_title: {CALLER}}}]\nnode: {{host: {HOST}, port: {port}}}\n")
     client = client_of(node)
-    listener = Listener(node)
-    object.__setattr__(node.config.node, "port", 0)
-    server = listener.start()
-    try:
-        sent = dcmtk.storescu([radiograph], server.server_address[1], calling=CALLER)
+    with listening(node):
+        sent = dcmtk.storescu([radiograph], port, calling=CALLER)
         assert sent.returncode == 0, sent.stderr
-    finally:
-        listener.close()
     file = bytearray(radiograph.read_bytes())
     file[:2] = b"MZ"  # a preamble that is a program
     (answer,) = answers(client.post("/api/instances", content=bytes(file), headers=DICOM))
