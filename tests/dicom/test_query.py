@@ -67,7 +67,7 @@ def make_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
         yield make
 
 
-def asked(node: Node, limit: int = 100, **question: str) -> query.Found:
+def asked(node: Node, *, limit: int = 100, **question: Any) -> query.Found:  # noqa: ANN401
     peer = node.config.archive("PACS")
     return find_studies(node.config.node.ae_title, peer, Question(**question), limit)
 
@@ -148,7 +148,7 @@ def test_what_goes_beyond_the_limit_is_cancelled(
     for _ in range(5):
         orthanc.upload(*a_study(tmp_path))
     for limit, is_whole in ((2, False), (4, False), (5, True), (6, True)):
-        found = asked(node, limit, patient_id="P1")
+        found = asked(node, limit=limit, patient_id="P1")
         assert (len(found.studies), found.is_whole) == (min(limit, 5), is_whole)
 
 

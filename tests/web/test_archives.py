@@ -44,7 +44,7 @@ def test_a_study_is_found_and_retrieved_on_the_page(
     client = client_of(node)
     orthanc.add_modality("node", "BONEAGE", port)
     uid = generate_uid()
-    header = {"SOPInstanceUID": generate_uid(), "Rows": 512, "Columns": 512}
+    header: dict[str, Any] = {"SOPInstanceUID": generate_uid(), "Rows": 512, "Columns": 512}
     source = a_source(StudyInstanceUID=uid, PatientName="<b>Doe^Jane", **header)
     orthanc.upload(written(source, tmp_path / "hand.dcm"))
 
