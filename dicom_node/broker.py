@@ -16,9 +16,9 @@ from kombu.exceptions import KombuError
 from dicom_node.errors import ConfigError
 from dicom_node.states import Priority
 
-Queue = Literal["assess", "send", "fetch"]
-"""Each carries the task of its name, for each priority apart; one process serves the last two."""
-QUEUES: tuple[Queue, ...] = ("assess", "send", "fetch")
+Queue = Literal["assess", "send", "fetch", "retrieve"]
+"""Each carries the task of its name, for each priority apart; one process serves all but assess."""
+QUEUES: tuple[Queue, ...] = ("assess", "send", "fetch", "retrieve")
 
 BROKER_ERRORS = (KombuError, redis.RedisError, OSError)
 """What an absent broker raises."""

@@ -1,7 +1,7 @@
 """The command line: each command parses, calls one function, and answers.
 
-Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 not eligible (`explain`), 4 no such
-job, 5 not allowed in this state, 6 the peer refused or is away.
+Exit codes: 0 done, 1 failed, 2 bad configuration or usage, 3 not eligible (`explain`) or a file
+refused (`import`), 4 no such job, 5 not allowed in this state, 6 the peer refused or is away.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dicom_node import (
     migrations,
     records,
     storage,
+    study_commands,
 )
 from dicom_node.command_line import AsJson, JobId, config_of, keep_log, node_of, print_json
 from dicom_node.config import config_path, describe
@@ -44,6 +45,7 @@ app = typer.Typer(
 database_app = typer.Typer(no_args_is_help=True, help="The database's tables.")
 app.add_typer(database_app, name="db")
 app.add_typer(job_commands.app)
+app.add_typer(study_commands.app)
 
 
 def _version(value: bool) -> None:

@@ -400,13 +400,30 @@ class ArchivePeer(_Section):
     timeout_seconds: float = Field(default=30, gt=0, le=60)
 
 
+class NamedArchive(ArchivePeer):
+    """A query/retrieve SCP that a person may query, and retrieve radiographs from.
+
+    Attributes
+    ----------
+    name : str
+        What commands and the worklist call it.
+    retrieve : str
+        ``move``: it sends to our listener, which it must know, and must be among the callers;
+        ``get``: it sends over the association that we open.
+    """
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[^/\\]*$")
+    retrieve: Literal["move", "get"] = "move"
+
+
 class HistorySection(_Section):
     """Where earlier results of a patient come from, beside the node's own database.
 
     Attributes
     ----------
     archive : ArchivePeer or None
-        Asked for earlier reports before each assessment; None asks nobody.
+        Asked for earlier reports before each assessment; None asks nobody. The file may name
+        one of ``archives`` instead.
     """
 
     archive: ArchivePeer | None = None
@@ -494,7 +511,7 @@ class MonitoringSection(_Section):
 
 
 class WorklistSection(_Section):
-    """Where the worklist page is served, and to whom.
+    """Where the worklist page is served, to whom, and what it takes.
 
     Attributes
     ----------
@@ -511,10 +528,11 @@ class WorklistSection(_Section):
         A login ends when nothing was asked for so long.
     oidc : OidcSection or None
         A provider to log in by, beside the users with passwords.
-        Where it listens.
     viewer_url : str or None
         The address of a viewer of the study; ``{study_instance_uid}`` and ``{sop_instance_uid}``
         are filled in. None: the worklist's own, where it has one.
+    upload_megabytes : int
+        The largest upload; a zip in it may unpack to four times as much.
     """
 
     host: Host = "127.0.0.1"
@@ -525,6 +543,7 @@ class WorklistSection(_Section):
     idle_minutes: float = Field(default=60, ge=5, le=1440)
     oidc: OidcSection | None = None
     viewer_url: Annotated[str, AfterValidator(_viewer_url)] | None = None
+    upload_megabytes: int = Field(default=1000, ge=1, le=1_000_000)
 
 
 class LogSection(_Section):
@@ -586,6 +605,7 @@ class Config(_Section):
     accept_unknown_callers: bool = False
     destinations: list[Destination] = []
     routes: list[Route] = []
+    archives: list[NamedArchive] = []
     eligibility: EligibilitySection = EligibilitySection()
     examination: ExaminationSection = ExaminationSection()
     inference: InferenceSection = InferenceSection()
@@ -598,14 +618,32 @@ class Config(_Section):
     storage: StorageSection = StorageSection()
     leases: LeaseSection = LeaseSection()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _history_by_name(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        """Put in the place of a name in ``history.archive`` the archive that it names."""
+        history = values.get("history") if isinstance(values, dict) else None
+        if not isinstance(history, dict) or not isinstance(history.get("archive"), str):
+            return values
+        name = history["archive"]
+        archives = values.get("archives")
+        for archive in archives if isinstance(archives, list) else []:
+            if isinstance(archive, dict) and archive.get("name") == name:
+                peer = {key: archive[key] for key in ArchivePeer.model_fields if key in archive}
+                return {**values, "history": {**history, "archive": peer}}
+        msg = f"history.archive: names no archive of this file: {name!r}"
+        raise ValueError(msg)
+
     @model_validator(mode="after")
     def _names_agree(self) -> Config:
-        """Check that destinations are named once and that routes name only those."""
+        """Check that peers are named once, and that only those are named elsewhere."""
         names = [destination.name for destination in self.destinations]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            msg = f"destinations: the name {twice[0]!r} stands twice"
-            raise ValueError(msg)
+        archives = [archive.name for archive in self.archives]
+        for key, given in (("destinations", names), ("archives", archives)):
+            twice = sorted({name for name in given if given.count(name) > 1})
+            if twice:
+                msg = f"{key}: the name {twice[0]!r} stands twice"
+                raise ValueError(msg)
         for route in self.routes:
             unknown = sorted(set(route.destinations) - set(names))
             if unknown:
@@ -625,6 +663,20 @@ class Config(_Section):
             if destination.name == name:
                 return destination
         msg = f"destinations: none is named {name!r}"
+        raise ConfigError(msg)
+
+    def archive(self, name: str) -> NamedArchive:
+        """Return an archive by name.
+
+        Raises
+        ------
+        ConfigError
+            If there is none of that name.
+        """
+        for archive in self.archives:
+            if archive.name == name:
+                return archive
+        msg = f"archives: none is named {name!r}"
         raise ConfigError(msg)
 
     @property

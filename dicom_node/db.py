@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from dicom_node.states import DeliveryState, JobState, Priority
+from dicom_node.states import DeliveryState, JobState, Priority, RetrievalState
 
 BUSY_TIMEOUT_MS = 30_000
 CONNECT_SECONDS = 10
@@ -67,7 +67,7 @@ class StateColumn(TypeDecorator[Any]):
     impl = String(16)
     cache_ok = True
 
-    def __init__(self, states: type[JobState | DeliveryState | Priority]) -> None:
+    def __init__(self, states: type[JobState | DeliveryState | Priority | RetrievalState]) -> None:
         super().__init__()
         self.states = states
 
@@ -98,6 +98,7 @@ class Table(DeclarativeBase):
         JobState: StateColumn(JobState),
         DeliveryState: StateColumn(DeliveryState),
         Priority: StateColumn(Priority),
+        RetrievalState: StateColumn(RetrievalState),
         dict[str, Any]: JSON,
         list[dict[str, Any]]: JSON(none_as_null=True),
         list[str]: JSON,
@@ -340,6 +341,35 @@ class EarlierResultRow(Table):
     sd_months: Mapped[float]
     weights_version: Mapped[str]
     fetched_at: Mapped[datetime]
+
+
+class RetrievalRow(Table):
+    """One study that a person had an archive send. `dicom_node.retrievals` alone writes it.
+
+    ``everything`` is False where only series are wanted that could be assessed; the four numbers
+    are the archive's sub-operations.
+    """
+
+    __tablename__ = "retrieval"
+    __table_args__ = (Index("ix_retrieval_state_id", "state", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    actor: Mapped[str] = mapped_column(String(128))
+    archive: Mapped[str] = mapped_column(String(64))
+    study_instance_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    everything: Mapped[bool]
+    state: Mapped[RetrievalState]
+    reason: Mapped[str | None]
+    remaining: Mapped[int] = mapped_column(default=0)
+    completed: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    warning: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    lease_until: Mapped[datetime | None]
+    enqueued_at: Mapped[datetime | None]
 
 
 class HeartbeatRow(Table):

@@ -71,6 +71,14 @@ def reason_to_reject(
     )
 
 
+def may_be_assessed(modality: str, body_part: str, rules: EligibilitySection) -> bool:
+    """Return whether a series, of which an archive says so little, may hold such a radiograph."""
+    if modality.upper() not in {"CR", "DX", ""}:
+        return False
+    unspecific = {value.upper() for value in rules.unspecific_body_parts} | {""}
+    return body_part.upper() in unspecific or bool(_found(rules.hand_pattern, body_part))
+
+
 def is_own_result(header: Dataset) -> bool:
     """Return whether an object was made by this software, also where an archive changed it."""
     equipment = items(header, "ContributingEquipmentSequence")

@@ -9,6 +9,7 @@
     ├── NotAllowedError           the job's state does not allow it (exit 5)
     ├── CorrectionError           a person's correction cannot be (exit 2)
     ├── OrderError                what a person asks of jobs cannot be (exit 2)
+    ├── QuestionError             a query that cannot be asked (exit 2)
     ├── PeerError                 a peer refused or is away (exit 6)
     │   └── AssociationError      there is no association: rejected, aborted, or nobody is there
     │       └── NoContextError    it accepts none of the kinds of object that were proposed
@@ -65,6 +66,12 @@ class CorrectionError(NodeError):
 
 class OrderError(NodeError):
     """What a person asks of jobs cannot be, such as weights that are not here."""
+
+    exit_code = 2
+
+
+class QuestionError(NodeError):
+    """A query that cannot be asked; its values are not repeated: one may be a name."""
 
     exit_code = 2
 

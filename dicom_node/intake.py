@@ -65,6 +65,14 @@ def admit(node: Node, job_id: int) -> JobState:
     return settle(node, job_id, reason)
 
 
+def admit_or_leave(node: Node, job_id: int) -> None:
+    """Admit a new job; one that cannot be stays received, and the sweeper admits it."""
+    try:
+        admit(node, job_id)
+    except Exception:  # the edge: what is durable is not lost by what comes after
+        log.exception("not admitted", job=job_id)
+
+
 def _verdict_on(node: Node, instance: InstanceRow) -> tuple[str | None, Dataset]:
     """Return why an instance is not assessed, or None, and its header as far as it can be read."""
     try:
@@ -249,7 +257,4 @@ class Intake:
 
     def _run(self) -> None:
         while (job_id := self._queue.get()) is not None:
-            try:
-                admit(self._node, job_id)
-            except Exception:  # the edge: the job stays received; the sweeper admits it
-                log.exception("not admitted", job=job_id)
+            admit_or_leave(self._node, job_id)

@@ -15,30 +15,21 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import ThreadedAssociationServer
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import jobs
 from dicom_node.eligibility import RADIOGRAPHS
-from dicom_node.errors import (
-    ConfigError,
-    MismatchError,
-    OutOfResourcesError,
-    StoreError,
-    UnreadableError,
-    UnsupportedError,
-)
-from dicom_node.header import kept, read_header, text
+from dicom_node.errors import ConfigError, OutOfResourcesError, StoreError, UnreadableError
 from dicom_node.intake import Intake
 from dicom_node.node import HEARTBEAT_SECONDS
+from dicom_node.reception import Sender, receive
 from dicom_node.routes import caller_allowed, secondary_capture_negotiated
 from dicom_node.scu import application_entity, on_connection_open
-from dicom_node.storage import Incoming, check_uid, content_hash
+from dicom_node.storage import Incoming, check_uid
 from dicom_node.transfer_syntaxes import decodable_transfer_syntaxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pydicom import Dataset
     from pynetdicom.dimse_primitives import C_STORE
     from pynetdicom.events import Event, EventHandlerType
 
@@ -54,8 +45,6 @@ REQUEST_SECONDS = 10.0
 SUCCESS = 0x0000
 PROCESSING_FAILURE = 0x0110
 REJECTED_PERMANENT, BY_SERVICE_USER, CALLING_AE_NOT_RECOGNISED = 0x01, 0x01, 0x03
-RECEIVE_AGAIN = 3
-"""Two receptions of one instance at the same moment collide in the database; made again."""
 
 
 class Listener:
@@ -203,30 +192,9 @@ def store(event: Event, node: Node) -> int | None:
     """Make one data set durable with its row; returns the new job, None for a repeat."""
     partial = _partial(event)
     request, peer = cast("C_STORE", event.request), event.assoc.requestor
-    calling = str(peer.ae_title).strip()
-    node.storage.check_space()
-    _check_class(node.config, str(request.AffectedSOPClassUID), calling)
-    header = read_header(partial)
-    _check_identity(header, str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
-    sha256 = content_hash(partial)
-    size_bytes = partial.stat().st_size
-    path = node.storage.keep_received(partial, str(header.SOPInstanceUID), sha256)
-    instance = jobs.NewInstance(
-        sop_instance_uid=str(header.SOPInstanceUID),
-        sop_class_uid=str(header.SOPClassUID),
-        study_instance_uid=text(header, "StudyInstanceUID"),
-        series_instance_uid=text(header, "SeriesInstanceUID"),
-        transfer_syntax_uid=str(event.context.transfer_syntax),
-        sha256=sha256,
-        size_bytes=size_bytes,
-        path=path,
-        calling_ae_title=calling,
-        peer_address=str(peer.address or ""),
-        header=kept(header),
-    )
-    job_id = _receive(node, instance)
-    log.info("received", job=job_id, calling=calling, bytes=size_bytes, repeat=job_id is None)
-    return job_id
+    sender = Sender(str(peer.ae_title).strip(), str(peer.address or ""))
+    command = (str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
+    return receive(node, partial, sender, command).job_id
 
 
 def _partial(event: Event) -> Path:
@@ -236,39 +204,6 @@ def _partial(event: Event) -> Path:
         msg = "the request has no data set"
         raise UnreadableError(msg)
     return Path(partial)
-
-
-def _receive(node: Node, instance: jobs.NewInstance) -> int | None:
-    """Commit the instance and its job; a collision with the same instance is made again."""
-    for _ in range(RECEIVE_AGAIN - 1):
-        try:
-            with node.database.write() as session:
-                return jobs.receive(session, instance)
-        except IntegrityError:
-            continue
-    with node.database.write() as session:
-        return jobs.receive(session, instance)
-
-
-def _check_class(config: Config, sop_class_uid: str, calling: str) -> None:
-    """Refuse a Secondary Capture that no route allows from this caller."""
-    if sop_class_uid == SecondaryCaptureImageStorage and not secondary_capture_negotiated(
-        config, calling
-    ):
-        msg = "Secondary Capture is not accepted from this caller"
-        raise UnsupportedError(msg)
-
-
-def _check_identity(header: Dataset, sop_class_uid: str, sop_instance_uid: str) -> None:
-    """Refuse a data set that is not what the command says, or whose UIDs are none."""
-    if (text(header, "SOPClassUID"), text(header, "SOPInstanceUID")) != (
-        sop_class_uid,
-        sop_instance_uid,
-    ):
-        msg = "the data set's SOP class or instance UID is not the command's"
-        raise MismatchError(msg)
-    for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        check_uid(text(header, keyword))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The states of a job and of a delivery, every move there is, and whose turn comes first. Pure."""
+"""The states of a job, a delivery and a retrieval, every move, and whose turn is first. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,16 @@ class Priority(StrEnum):
         return order.index(self) > order.index(other)
 
 
-_J, _D = JobState, DeliveryState
+class RetrievalState(StrEnum):
+    """Where the retrieval of one study from an archive stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+_J, _D, _R = JobState, DeliveryState, RetrievalState
 
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     _J.RECEIVED: frozenset({_J.QUEUED, _J.REJECTED, _J.CANCELLED}),
@@ -68,6 +77,13 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     _D.CONFIRMED: frozenset(),
 }
 
+RETRIEVAL_MOVES: dict[RetrievalState, frozenset[RetrievalState]] = {
+    _R.WAITING: frozenset({_R.RUNNING}),
+    _R.RUNNING: frozenset({_R.DONE, _R.FAILED, _R.WAITING}),
+    _R.DONE: frozenset(),
+    _R.FAILED: frozenset(),
+}
+
 ARRIVED = frozenset({_D.SENT, _D.CONFIRMED})
 GIVEN_UP = frozenset({_D.REFUSED, _D.EXHAUSTED})
 
@@ -87,6 +103,13 @@ def check_delivery_move(source: DeliveryState, target: DeliveryState) -> None:
     """Raise `IllegalMoveError` unless the table allows the move."""
     if target not in DELIVERY_MOVES[source]:
         msg = f"no delivery moves from {source} to {target}"
+        raise IllegalMoveError(msg)
+
+
+def check_retrieval_move(source: RetrievalState, target: RetrievalState) -> None:
+    """Raise `IllegalMoveError` unless the table allows the move."""
+    if target not in RETRIEVAL_MOVES[source]:
+        msg = f"no retrieval moves from {source} to {target}"
         raise IllegalMoveError(msg)
 
 

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import batches, deliveries, intake, jobs, watch
+from dicom_node import batches, deliveries, intake, jobs, retrievals, watch
 from dicom_node.db import DeliveryRow, HeartbeatRow, now
 from dicom_node.states import DeliveryState, Priority
 
@@ -46,6 +46,7 @@ def sweep_once(node: Node) -> dict[str, int]:
     with node.database.write() as session:
         freed = jobs.free_expired(session, leases.attempts)
         freed_deliveries = deliveries.free_expired(session)
+        freed_retrievals = retrievals.free_expired(session)
         released = _release_held(node, session)
         _forget_heartbeats(session)
     return {
@@ -53,11 +54,15 @@ def sweep_once(node: Node) -> dict[str, int]:
         "jobs_freed": len(freed),
         "deliveries_freed": len(freed_deliveries),
         "deliveries_released": released,
+        "retrievals_freed": len(freed_retrievals),
         "jobs_enqueued": _enqueue_lost(node, "assess", jobs.lost, jobs.mark_enqueued),
         "deliveries_enqueued": _enqueue_lost(
             node, "send", deliveries.lost, deliveries.mark_enqueued
         ),
         "batches_resumed": batches.resume(node),
+        "retrievals_enqueued": _enqueue_lost_of(
+            node, "retrieve", Priority.NORMAL, retrievals.lost, retrievals.mark_enqueued
+        ),
     }
 
 

@@ -11,7 +11,7 @@ from celery.platforms import SecurityWarning
 from celery.signals import worker_shutting_down
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node import pipeline
+from dicom_node import pipeline, retriever
 from dicom_node.archive import Archive
 from dicom_node.broker import keys_of, priority_of
 from dicom_node.node import HEARTBEAT_SECONDS, process_name
@@ -62,7 +62,7 @@ def _serve_assess(node: Node) -> None:
 
 
 def _serve_send(node: Node) -> None:
-    """Send and fetch from a few threads: they wait for the network, not for the processor.
+    """Send, fetch and retrieve from a few threads: they wait for the network alone.
 
     The queues take turns, so none waits for the whole of another: neither what is new for what
     is sent in bulk, nor what is sent for an archive that answers late.
@@ -77,7 +77,11 @@ def _serve_send(node: Node) -> None:
     def fetch(job_id: int) -> None:
         pipeline.fetch(node, archive, job_id)
 
-    _run(node, ["send", "fetch"], "", "threads", SENDERS)
+    @node.broker.app.task(name="retrieve")  # type: ignore[untyped-decorator]
+    def retrieve(retrieval_id: int) -> None:
+        retriever.retrieve(node, retrieval_id)
+
+    _run(node, ["send", "fetch", "retrieve"], "", "threads", SENDERS)
 
 
 def _run(node: Node, queues: list[Queue], detail: str, pool: str, concurrency: int) -> None:

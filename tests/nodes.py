@@ -7,20 +7,26 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
+from pynetdicom import _config
 
 from dicom_node import records
 from dicom_node.config import Config, load_config
 from dicom_node.db import Database
+from dicom_node.scp import Listener
 from tests.peers import Dcmtk, Peer, free_port, running, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from dicom_node.node import Node
 
 JOB_SECONDS = 120.0
 MODALITY = "MODALITY"
@@ -100,6 +106,19 @@ class RunningNode:
     def kill(self, part: str) -> None:
         """Kill a part with SIGKILL, as a power cut would."""
         os.kill(self.pid_of(part), signal.SIGKILL)
+
+
+@contextmanager
+def listening(node: Node) -> Iterator[int]:
+    """Run a listener in this process, and give its port; what it sets for a process is put back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", tempfile.tempdir)
+        patch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", _config.STORE_RECV_CHUNKED_DATASET)
+        listener = Listener(node)
+        try:
+            yield listener.start().server_address[1]
+        finally:
+            listener.close()
 
 
 def write_config(folder: Path, **values: Any) -> Path:  # noqa: ANN401 - YAML

@@ -316,6 +316,27 @@ class Dcmtk:
             peer.wait_for(lambda: is_listening(port), f"storescp on port {port}")
             yield Receiver(ae_title, port, whole, peer)
 
+    @contextmanager
+    def qrscp(self, known: Mapping[str, int], *, ae_title: str = "QRSCP") -> Iterator[Receiver]:
+        """Run DCMTK's archive; ``known`` are the AE titles that it may send to, and their ports."""
+        folder = self.folder / f"qrscp-{next(self._count)}"
+        store = folder / "store"
+        store.mkdir(parents=True)
+        port = free_port()
+        hosts = [
+            f"peer{n} = ({title}, {HOST}, {at})" for n, (title, at) in enumerate(known.items())
+        ]
+        lines = [
+            *(f"NetworkTCPPort = {port}", "MaxPDUSize = 16384", "MaxAssociations = 16"),
+            *("HostTable BEGIN", *hosts, "HostTable END", "VendorTable BEGIN", "VendorTable END"),
+            *("AETable BEGIN", f"{ae_title} {store} RW (200, 1024mb) ANY", "AETable END"),
+        ]
+        (folder / "qrscp.cfg").write_text("\n".join([*lines, ""]), "ascii")
+        command = [need("dcmqrscp"), "-v", "-c", folder / "qrscp.cfg"]
+        with running(command, folder, environment={"TCP_NODELAY": "1"}) as peer:
+            peer.wait_for(lambda: is_listening(port), f"dcmqrscp on port {port}")
+            yield Receiver(ae_title, port, store, peer)
+
 
 def _own_syntax(meta: FileMetaDataset) -> tuple[str, ...]:
     return (str(meta.TransferSyntaxUID),)

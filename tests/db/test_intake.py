@@ -144,7 +144,11 @@ def test_a_lost_lease_is_not_taken_back(
         assert jobs.claim(session, job_id, "the next", 45)
     until = lease_until(database, job_id)
     with Lease(database, jobs.renew, job_id, OWNER, 0.03) as lease:
-        wait_until(lambda: not lease._thread.is_alive(), SECONDS, "the lease to give up")
+        wait_until(
+            lambda: lease._thread is not None and not lease._thread.is_alive(),
+            SECONDS,
+            "the lease to give up",
+        )
     assert lease_until(database, job_id) == until
 
 

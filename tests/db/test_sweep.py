@@ -32,9 +32,11 @@ NOTHING = {
     "jobs_freed": 0,
     "deliveries_freed": 0,
     "deliveries_released": 0,
+    "retrievals_freed": 0,
     "jobs_enqueued": 0,
     "deliveries_enqueued": 0,
     "batches_resumed": 0,
+    "retrievals_enqueued": 0,
 }
 
 

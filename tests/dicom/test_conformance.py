@@ -58,6 +58,7 @@ SPELLINGS = {"Sr": "SR", "Sc": "SC", "Sop": "SOP", "Voi": "VOI", "Lut": "LUT", "
 """Words in the names of modules."""
 
 NETWORK_SECTIONS = {
+    "archives",
     *("node", "callers", "accept_unknown_callers"),
     *("destinations", "routes", "history", "storage", "results"),
 }

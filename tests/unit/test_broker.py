@@ -31,10 +31,10 @@ def client(port: int) -> Iterator[Broker]:
 
 def test_ids_wait_in_their_queues(redis_server: str) -> None:
     client = Broker(redis_server)
-    assert [client.depth(queue) for queue in broker.QUEUES] == [0, 0, 0]
+    assert [client.depth(queue) for queue in broker.QUEUES] == [0, 0, 0, 0]
     assert all(client.enqueue("assess", number) for number in range(3))
     assert client.enqueue("send", 1)
-    assert [client.depth(queue) for queue in broker.QUEUES] == [3, 1, 0]
+    assert [client.depth(queue) for queue in broker.QUEUES] == [3, 1, 0, 0]
     client.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from dicom_node.cli import app
-from dicom_node.config import ArchivePeer, Config, Destination, Route, Webhook
+from dicom_node.config import ArchivePeer, Config, Destination, NamedArchive, Route, Webhook
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,6 +33,7 @@ def _keys(section: type[BaseModel], prefix: str = "") -> list[str]:
     "key",
     [
         *(*_keys(Config), *_keys(Destination), *_keys(Route), *_keys(Webhook)),
+        *_keys(NamedArchive),
         *_keys(ArchivePeer, "history.archive."),
     ],
 )

@@ -18,6 +18,7 @@ from tests.web.browser import known_as
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx
     from playwright.sync_api import Page
 
     from dicom_node.node import Node

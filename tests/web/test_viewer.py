@@ -74,7 +74,7 @@ def opened(node: Node, client: httpx.Client, installed: None) -> Iterator[tuple[
             executable_path=need("chromium"), args=list(CHROMIUM_FLAGS)
         ) as browser,
     ):
-        page = browser.new_page(**known_as(client), viewport=WINDOW_PX)
+        page = browser.new_page(**known_as(client), viewport=WINDOW_PX)  # type: ignore[arg-type]
         page.set_default_timeout(1000 * SHOWN_SECONDS)
         page.add_init_script(NOTE_VIOLATIONS)
         ohif = Ohif(page)
