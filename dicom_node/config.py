@@ -393,6 +393,13 @@ class OidcSection(_Section):
     roles: dict[str, Literal["viewer", "operator", "admin"]]
     scopes: list[str] = ["profile"]
 
+    @property
+    def client_secret(self) -> str | None:
+        """Return the client's secret from its environment variable; None for a public client."""
+        if self.client_secret_env is None:
+            return None
+        return _secret(self.client_secret_env, "worklist.oidc.client_secret_env")
+
 
 class WorklistSection(_Section):
     """Where the worklist page is served, and to whom.

@@ -89,6 +89,8 @@ def serve(config_file: Path) -> None:
         If the port is taken.
     """
     config = load_config(config_file)
+    if config.worklist.oidc is not None:
+        _ = config.worklist.oidc.client_secret  # missing: said now, not to the first who logs in
     node = Node.of(config)
     try:
         with open_socket(config.worklist, anywhere=someone_can_log_in(node)) as listening:

@@ -16,6 +16,7 @@ from worklist import (
     job_page,
     list_page,
     login_page,
+    oidc_page,
     users_page,
 )
 from worklist.failures import answer_failures
@@ -30,6 +31,7 @@ ROUTERS: Final = (
     list_page.router,
     job_page.router,
     login_page.router,
+    oidc_page.router,
     account_page.router,
     users_page.router,
     audit_page.router,
