@@ -17,6 +17,7 @@ from worklist import (
     list_page,
     login_page,
     oidc_page,
+    users_api,
     users_page,
 )
 from worklist.failures import answer_failures
@@ -35,6 +36,7 @@ ROUTERS: Final = (
     account_page.router,
     users_page.router,
     audit_page.router,
+    users_api.router,
 )
 
 

@@ -45,8 +45,12 @@ def on_http_error(request: Request, error: Exception) -> Response:
 
 def on_bad_address(request: Request, error: Exception) -> Response:
     """Answer a number that is none."""
-    del error
-    return message(request, HTTPStatus.BAD_REQUEST, "A number in this address is not a job's.")
+    text = "A number in this address is not a job's."
+    if request.url.path.startswith("/api") and isinstance(error, RequestValidationError):
+        # Where it is wrong, and never the value: it may be a password.
+        found = [f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()]
+        text = "; ".join(found)
+    return refuse(request, HTTPStatus.BAD_REQUEST, text)
 
 
 def on_database_error(request: Request, error: Exception) -> Response:

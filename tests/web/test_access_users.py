@@ -356,3 +356,35 @@ def test_the_audit_leads_through_all_entries(node: Node, client: httpx.Client) -
     assert "job 2:" not in ours
     assert "There is no entry of nobody." in client.get("/audit?actor=nobody").text
     assert client.get("/audit?before=0").status_code == 400
+
+
+# --- for programs ------------------------------------------------------------------------------
+
+
+def test_users_tokens_and_the_audit_for_programs(client: httpx.Client) -> None:
+    made = client.post("/api/users", json={"name": "bob", "role": "viewer", "password": NEW})
+    assert made.status_code == 201
+    bob = f"/api/users/{made.json()['id']}"
+    for wrong in ({"name": "bob"}, {"name": "e e"}, {"name": "eve", "password": "short"}):
+        form = {"name": "eve", "role": "viewer", "password": NEW} | wrong
+        assert client.post("/api/users", json=form).status_code == 400
+    assert client.patch(bob, json={"role": "operator", "disabled": True}).json()["disabled_at"]
+    assert client.patch(bob, json={"password": NEW + "!", "disabled": False}).status_code == 200
+    assert client.patch("/api/users/999", json={"disabled": True}).status_code == 404
+    names = [(one["name"], one["role"]) for one in client.get("/api/users").json()]
+    assert names == [("admin", "admin"), ("bob", "operator")]
+    assert "password" not in client.get("/api/users").text
+    token = client.post("/api/account/tokens", json={"name": "monitor"}).json()
+    with httpx.Client(base_url=client.base_url, trust_env=False) as program:
+        program.headers["Authorization"] = f"Bearer {token['secret']}"
+        assert program.get("/api/users").json() == {
+            "detail": "This takes the role admin; yours is viewer."
+        }
+        more = {"name": "more", "role": "operator"}
+        assert program.post("/api/account/tokens", json=more).status_code == 400
+        assert client.delete(f"/api/account/tokens/{token['id']}").json() == {"revoked": True}
+        assert program.get("/api/account/tokens").status_code == 401
+    assert client.delete("/api/account/tokens/999").status_code == 404
+    assert [one["name"] for one in client.get("/api/account/tokens").json()] == ["monitor"]
+    newest = client.get("/api/audit", params={"actor": "admin"}).json()[0]
+    assert (newest["action"], newest["subject"]) == ("token revoked", f"token {token['id']}")
