@@ -32,8 +32,13 @@ GRACE_SECONDS: Final = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; an error of ours ends it with one line and its exit code."""
+    """Run a command, with logs as the node writes them."""
     node_log.configure()
+    return run_command(arguments)
+
+
+def run_command(arguments: list[str] | None) -> int:
+    """Run a command; an error of ours ends it with one line and its exit code."""
     given = _parser().parse_args(arguments)
     try:
         config_file = config_path(given.config)

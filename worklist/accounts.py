@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from dicom_node import audit
 from dicom_node.db import AccountRow, ApiTokenRow, now
 from dicom_node.errors import NodeError
+from dicom_node.jobs import LARGEST_ID
 from worklist import sessions
 from worklist.access import Role
 
@@ -119,7 +120,7 @@ def numbered(session: Session, account_id: int) -> AccountRow:
     NoSuchUserError
         If there is none.
     """
-    account = session.get(AccountRow, account_id)
+    account = session.get(AccountRow, account_id) if account_id <= LARGEST_ID else None
     if account is None:
         msg = f"there is no user {account_id}"
         raise NoSuchUserError(msg)
