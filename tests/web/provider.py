@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -32,6 +34,10 @@ class Provider:
         The algorithm and the key of ID tokens.
     issuer : str
         Its own address, once it is served.
+    in_userinfo : bool
+        Whether only the userinfo has the user's claims.
+    hmac_secret : bytes or None
+        Signs ID tokens by HS256, as a library would not with a public key.
     """
 
     user: dict[str, Any] = field(default_factory=dict)
@@ -40,6 +46,7 @@ class Provider:
     sign: tuple[str, Any] | None = None
     issuer: str = ""
     in_userinfo: bool = False
+    hmac_secret: bytes | None = None
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def app(self) -> FastAPI:
@@ -87,7 +94,7 @@ class Provider:
         client = tuple(unquote(part) for part in basic.split(":"))
         asked = self.codes.pop(code, None)
         digest = hashlib.sha256(code_verifier.encode()).digest()
-        challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        challenge = base64url(digest)
         if (
             asked is None
             or client != (CLIENT_ID, CLIENT_SECRET)
@@ -107,12 +114,26 @@ class Provider:
         claims = {name: value for name, value in claims.items() if value is not None}
         algorithm, key = self.sign or ("RS256", self.key)
         header = {"alg": algorithm, "kid": "one"}
-        id_token = jwt.encode(header, claims, key, algorithms=[algorithm])
+        if self.hmac_secret is None:
+            id_token = jwt.encode(header, claims, key, algorithms=[algorithm])
+        else:
+            id_token = by_hand(claims, self.hmac_secret)
         return {"access_token": "access", "token_type": "Bearer", "id_token": id_token}
 
     def userinfo(self, request: Request) -> dict[str, Any]:
         assert request.headers["authorization"] == "Bearer access"
         return self.user
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def by_hand(claims: dict[str, Any], secret: bytes) -> str:
+    """Return a token that is signed by HS256 with any secret."""
+    parts = ({"alg": "HS256", "kid": "one"}, claims)
+    signed = ".".join(base64url(json.dumps(part).encode()) for part in parts)
+    return f"{signed}.{base64url(hmac.digest(secret, signed.encode(), 'sha256'))}"
 
 
 def query_of(address: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +117,7 @@ def wrong_tokens() -> dict[str, Callable[[Provider], None]]:
         return lambda provider: setattr(provider, "sign", (algorithm, key))
 
     def by_public_key(provider: Provider) -> None:
-        secret = base64.urlsafe_b64encode(provider.key.as_pem(private=False)).decode().rstrip("=")
-        provider.sign = ("HS256", OctKey.import_key({"kty": "oct", "k": secret}))
+        provider.hmac_secret = provider.key.as_pem(private=False)
 
     return {
         "another issuer": claims(iss="http://127.0.0.1:1"),
