@@ -458,6 +458,13 @@ class OidcSection(_Section):
     roles: dict[str, Literal["viewer", "operator", "admin"]]
     scopes: list[str] = ["profile"]
 
+    @property
+    def client_secret(self) -> str | None:
+        """Return the client's secret from its environment variable; None for a public client."""
+        if self.client_secret_env is None:
+            return None
+        return _secret(self.client_secret_env, "worklist.oidc.client_secret_env")
+
 
 VIEWER_FIELDS = ("study_instance_uid", "sop_instance_uid")
 """What the address of a viewer may hold in braces."""

@@ -32,13 +32,18 @@ GRACE_SECONDS: Final = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; an error of ours ends it with one line and its exit code."""
+    """Run a command, with logs as the node writes them."""
     node_log.configure()
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["seed"]:
         from worklist import seed  # noqa: PLC0415 - the page needs nothing of it
 
         return seed.main(words[1:])
+    return run_command(arguments)
+
+
+def run_command(arguments: list[str] | None) -> int:
+    """Run a command; an error of ours ends it with one line and its exit code."""
     given = _parser().parse_args(arguments)
     try:
         config_file = config_path(given.config)
@@ -97,6 +102,8 @@ def serve(config_file: Path) -> None:
     config = load_config(config_file)
     if config.log.file:
         node_log.keep(config.log_folder, "worklist", config.log.megabytes, config.log.files)
+    if config.worklist.oidc is not None:
+        _ = config.worklist.oidc.client_secret  # missing: said now, not to the first who logs in
     node = Node.of(config)
     try:
         with open_socket(config.worklist, anywhere=someone_can_log_in(node)) as listening:

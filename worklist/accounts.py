@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from dicom_node import audit
 from dicom_node.db import AccountRow, ApiTokenRow, now
 from dicom_node.errors import NodeError
+from dicom_node.jobs import LARGEST_ID
 from worklist import sessions
 from worklist.access import Role
 
@@ -119,7 +120,7 @@ def numbered(session: Session, account_id: int) -> AccountRow:
     NoSuchUserError
         If there is none.
     """
-    account = session.get(AccountRow, account_id)
+    account = session.get(AccountRow, account_id) if account_id <= LARGEST_ID else None
     if account is None:
         msg = f"there is no user {account_id}"
         raise NoSuchUserError(msg)
@@ -163,10 +164,26 @@ def set_role(session: Session, account: AccountRow, role: Role, *, actor: str) -
     ------
     LastAdminError
         If they are the last admin who can log in.
+    AccountError
+        If a provider says their role, and would say it again at the next login.
     """
     if account.role == role.word:
         return
+    if account.issuer is not None:
+        msg = "this user's role is what the OpenID provider says; change it there"
+        raise AccountError(msg)
     _keep_an_admin(session, account)
+    _put_role(session, account, role, actor)
+
+
+def follow_provider(session: Session, account: AccountRow, role: Role) -> None:
+    """Give a user the role that the provider says, even to the last admin: it knows who left."""
+    if account.role != role.word:
+        _put_role(session, account, role, "OpenID provider")
+
+
+def _put_role(session: Session, account: AccountRow, role: Role, actor: str) -> None:
+    """Write a role, and note it."""
     old, account.role = account.role, role.word
     audit.note(session, actor, "role changed", _subject(account), f"from {old} to {role.word}")
 

@@ -26,8 +26,10 @@ from worklist import (
     live,
     login_page,
     metrics,
+    oidc_page,
     privacy,
     upload_page,
+    users_api,
     users_page,
     viewer,
 )
@@ -57,9 +59,11 @@ ROUTERS: Final = (
     compare_page.router,
     actions_api.router,
     login_page.router,
+    oidc_page.router,
     account_page.router,
     users_page.router,
     audit_page.router,
+    users_api.router,
 )
 
 

@@ -50,7 +50,7 @@ def on_bad_address(request: Request, error: Exception) -> Response:
         found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
         detail = "; ".join(f"{where}: {what}" for where, what in found)
         return JSONResponse({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return message(request, HTTPStatus.BAD_REQUEST, "A number in this address is not a job's.")
+    return refuse(request, HTTPStatus.BAD_REQUEST, "A number in this address is not a job's.")
 
 
 def on_database_error(request: Request, error: Exception) -> Response:

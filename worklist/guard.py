@@ -81,9 +81,9 @@ class Guard:
 
 async def _pass(request: Request, receive: Receive) -> Response | Receive:
     """Return an answer for whom the door is shut, else what gives the request's body."""
-    authorization = request.headers.get("authorization")
+    bearer = bearer_of(request)
     unsafe = request.method not in SAFE
-    if unsafe and authorization is None and not csrf.comes_from_here(request):
+    if unsafe and bearer is None and not csrf.comes_from_here(request):
         return refuse(request, HTTPStatus.FORBIDDEN, FROM_ELSEWHERE)
     if is_open(request.url.path):
         return _limited(receive, LARGEST_OPEN_BYTES)
@@ -95,7 +95,7 @@ async def _pass(request: Request, receive: Receive) -> Response | Receive:
         return _ask_to_log_in(request)
     request.state.user = caller.user
     request.state.account_id = caller.account_id
-    if authorization is not None:  # a browser never sends one of itself: no page can forge it
+    if bearer is not None:  # a browser never sends one of itself: no page can forge it
         return receive
     request.state.csrf_token = sessions.csrf_token(session_token(request) or "")
     return await _pass_form(request, receive) if unsafe else receive
@@ -117,17 +117,25 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
+def bearer_of(request: Request) -> str | None:
+    """Return the API token that is sent; no other scheme is one.
+
+    Basic and Negotiate a browser sends of itself, to a proxy before the page for instance: they
+    prove nothing here, and excuse no form from its check.
+    """
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else None
+
+
 def identify(request: Request) -> Caller | None:
     """Return who asks: by their API token where one is sent, else by their session."""
     node = node_of(request)
-    authorization = request.headers.get("authorization")
+    bearer = bearer_of(request)
     touch: Callable[[Session, str], None]
     with node.database.read() as session:
-        if authorization is not None:
-            scheme, _, secret = authorization.partition(" ")
-            secret = secret.strip()
-            caller = tokens.find(session, secret) if scheme.lower() == "bearer" else None
-            touch = tokens.touch
+        if bearer is not None:
+            secret, touch = bearer, tokens.touch
+            caller = tokens.find(session, secret)
         else:
             secret = session_token(request) or ""
             caller = sessions.find(session, secret, node.config.worklist) if secret else None

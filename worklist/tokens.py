@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from dicom_node import audit
 from dicom_node.db import AccountRow, ApiTokenRow, now
+from dicom_node.jobs import LARGEST_ID
 from worklist.access import Role, User
 from worklist.accounts import AccountError
 from worklist.sessions import Caller, sha256_of
@@ -98,7 +99,7 @@ def revoke(session: Session, account: AccountRow, token_id: int, *, actor: str) 
     AccountError
         If the user has no such token.
     """
-    row = session.get(ApiTokenRow, token_id)
+    row = session.get(ApiTokenRow, token_id) if token_id <= LARGEST_ID else None
     if row is None or row.account_id != account.id:
         msg = "there is no such token"
         raise AccountError(msg)
