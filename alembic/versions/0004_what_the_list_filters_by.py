@@ -107,6 +107,8 @@ def _fill() -> None:
     connection.execute(
         JOB.update().values(determination=JOB.c.finding["determination"].as_string())
     )
+    given_up = sa.select(DELIVERY.c.job_id).where(DELIVERY.c.state.in_(("refused", "exhausted")))
+    connection.execute(JOB.update().where(JOB.c.id.in_(given_up)).values(undelivered=True))
 
 
 def _name_key(header: dict[str, str]) -> str:

@@ -82,7 +82,7 @@ def session(filled: Database) -> Iterator[Session]:
         yield opened
 
 
-def plan(session: Session, query: Select[Any]) -> list[str]:
+def plan(session: Session, query: Select[*tuple[Any, ...]]) -> list[str]:
     """Return what the database would do, a step a line."""
     dialect = session.get_bind().dialect
     compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
