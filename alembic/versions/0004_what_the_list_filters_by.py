@@ -7,6 +7,7 @@ Revises: 0003
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -53,14 +54,16 @@ def upgrade() -> None:
     Not in a batch: on SQLite that could make the tables anew, which other rows point to.
     """
     name = sa.String(length=64).with_variant(sa.String(length=64, collation="C"), "postgresql")
-    text = {"nullable": False, "server_default": ""}
+    text: dict[str, Any] = {"nullable": False, "server_default": ""}
     op.add_column("instance", sa.Column("patient_name_key", name, **text))
     op.add_column("instance", sa.Column("accession_number", sa.String(length=64), **text))
     op.add_column("job", sa.Column("calling_ae_title", sa.String(length=16), **text))
     op.add_column("job", sa.Column("study_date", sa.String(length=8), **text))
     op.add_column("job", sa.Column("determination", sa.String(length=16), nullable=True))
-    undelivered = sa.Column("undelivered", sa.Boolean(), nullable=False, server_default=sa.false())
-    op.add_column("job", undelivered)
+    op.add_column(
+        "job",
+        sa.Column("undelivered", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     if not op.get_context().as_sql:
         _fill()
     for column in ("patient_name_key", "accession_number"):
