@@ -60,10 +60,10 @@ def upgrade() -> None:
     op.add_column("job", sa.Column("calling_ae_title", sa.String(length=16), **text))
     op.add_column("job", sa.Column("study_date", sa.String(length=8), **text))
     op.add_column("job", sa.Column("determination", sa.String(length=16), nullable=True))
-    undelivered: sa.Column[bool] = sa.Column(
-        "undelivered", sa.Boolean(), nullable=False, server_default=sa.false()
+    op.add_column(
+        "job",
+        sa.Column("undelivered", sa.Boolean(), nullable=False, server_default=sa.false()),
     )
-    op.add_column("job", undelivered)
     if not op.get_context().as_sql:
         _fill()
     for column in ("patient_name_key", "accession_number"):
@@ -110,6 +110,8 @@ def _fill() -> None:
     connection.execute(
         JOB.update().values(determination=JOB.c.finding["determination"].as_string())
     )
+    given_up = sa.select(DELIVERY.c.job_id).where(DELIVERY.c.state.in_(("refused", "exhausted")))
+    connection.execute(JOB.update().where(JOB.c.id.in_(given_up)).values(undelivered=True))
 
 
 def _name_key(header: dict[str, str]) -> str:

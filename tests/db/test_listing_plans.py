@@ -27,7 +27,6 @@ from worklist.listing import Listing, conditions, pick, walk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import ClauseElement
     from sqlalchemy.orm import Session
 
     from tests.peers import PostgreSql
@@ -82,7 +81,7 @@ def session(filled: Database) -> Iterator[Session]:
         yield opened
 
 
-def plan(session: Session, query: ClauseElement) -> list[str]:
+def plan(session: Session, query: Select[*tuple[Any, ...]]) -> list[str]:
     """Return what the database would do, a step a line."""
     dialect = session.get_bind().dialect
     compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})

@@ -36,8 +36,13 @@ VALUES (:id, '1.2.' || CAST(:id AS TEXT), '1', '1', '1', '1', 1, 'a', 1, 'p', 'M
     '2026-01-01 00:00:00', :header)
 """
 JOB = """
-INSERT INTO job (id, instance_id, state, rerun_of, created_at, updated_at, attempts)
-VALUES (:id, :id, 'reported', :before, '2026-01-01 00:00:00', '2026-01-01 00:00:00', 0)
+INSERT INTO job (id, instance_id, state, rerun_of, created_at, updated_at, attempts, finding)
+VALUES (:id, :id, 'reported', :before, '2026-01-01 00:00:00', '2026-01-01 00:00:00', 0,
+    '{"determination": "advanced"}')
+"""
+DELIVERY = """
+INSERT INTO delivery (id, job_id, destination, state, attempts, next_attempt_at, updated_at)
+VALUES (1, 2, 'PACS', 'refused', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')
 """
 EVENT = """
 INSERT INTO event (id, job_id, at, to_state, actor)
@@ -106,7 +111,13 @@ def test_down_and_up_again(empty: Config, tables: Tables) -> None:
 
 
 HEADERS: tuple[dict[str, str], ...] = (
-    {"PatientID": "TEST-1", "IssuerOfPatientID": "WARD"},
+    {
+        "PatientID": "TEST-1",
+        "IssuerOfPatientID": "WARD",
+        "PatientName": "Doe^Jane",
+        "AccessionNumber": "A-1",
+        "StudyDate": "2026.01.02",
+    },
     {},
     {"PatientID": LONG_ID},
 )
@@ -122,14 +133,28 @@ def test_rows_live_through_up_down_and_up_again(empty: Config) -> None:
             session.execute(text(INSTANCE), {"id": number, "header": json.dumps(header)})
             session.execute(text(JOB), {"id": number, "before": number - 1 or None})
             session.execute(text(EVENT), {"id": number})
+        session.execute(text(DELIVERY))
     for _ in range(2):
         migrations.upgrade(empty)
         with database.read() as session:
             patients = session.execute(
                 text("SELECT patient_id, issuer_of_patient_id FROM instance ORDER BY id")
             ).all()
+            listed = session.execute(
+                text(
+                    "SELECT patient_name_key, accession_number, job.calling_ae_title, study_date, "
+                    "determination, undelivered FROM job JOIN instance "
+                    "ON instance.id = instance_id "
+                    "ORDER BY job.id"
+                )
+            ).all()
             kept = session.execute(text("SELECT id, rerun_of FROM job ORDER BY id")).all()
         assert [tuple(row) for row in patients] == [("TEST-1", "WARD"), ("", ""), ("", "")]
+        assert [tuple(row) for row in listed] == [
+            ("doe jane", "A-1", "M", "20260102", "advanced", False),
+            ("", "", "M", "", "advanced", True),
+            ("", "", "M", "", "advanced", False),
+        ]
         assert [tuple(row) for row in kept] == [(1, None), (2, 1), (3, 2)]
         command.downgrade(settings, "0001")
     database.dispose()

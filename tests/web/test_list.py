@@ -7,19 +7,21 @@ import re
 import signal
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import httpx
 import pytest
 
+from dicom_node import deliveries
 from dicom_node.db import JobRow, now
+from dicom_node.growth import Determination
 from dicom_node.jobs import name_key
 from dicom_node.states import DeliveryState, JobState
 from tests.peers import free_port, is_listening
 from tests.web.test_worklist import COMMAND_SECONDS, Page, command
 from worklist import live
 from worklist.__main__ import GRACE_SECONDS
-from worklist.filters import READY, FilterError, JobQuery, read
+from worklist.filters import DETERMINATIONS, READY, FilterError, JobQuery, read
 from worklist.listing import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -95,6 +97,24 @@ def test_the_ready_views(make: Jobs, client: httpx.Client) -> None:
     assert jobs_of(client, links["Needs attention"]) == [failed, rejected]
     assert jobs_of(client, links["Failed sends of the last 7 days"]) == [failed]
     assert jobs_of(client, links["Today"]) == [sent, failed, rejected]
+
+
+def test_what_is_sent_again_is_no_failed_send(make: Jobs, client: httpx.Client, node: Node) -> None:
+    job_id, lost = make.reported(120, destinations=("PACS", "ARCHIVE"))
+    for delivery_id in lost:
+        make.deliver(delivery_id, DeliveryState.EXHAUSTED)
+    make.settle(job_id)
+    failed = "/?delivery=refused&delivery=exhausted"
+    for destination, wanted in (("PACS", [job_id]), ("ARCHIVE", [])):
+        assert jobs_of(client, failed) == [job_id]
+        with node.database.write() as session:
+            assert deliveries.retry(session, job_id, "operator", destination)
+            assert session.get_one(JobRow, job_id).undelivered == bool(wanted)
+        assert jobs_of(client, failed) == wanted
+
+
+def test_the_determinations_are_those_of_the_node() -> None:
+    assert set(DETERMINATIONS) == set(get_args(Determination))
 
 
 def test_an_address_says_what_the_form_said(client: httpx.Client) -> None:
