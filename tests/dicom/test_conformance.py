@@ -60,7 +60,7 @@ SPELLINGS = {"Sr": "SR", "Sc": "SC", "Sop": "SOP", "Voi": "VOI", "Lut": "LUT", "
 NETWORK_SECTIONS = {
     "archives",
     *("node", "callers", "accept_unknown_callers"),
-    *("destinations", "routes", "history", "storage", "results"),
+    *("destinations", "routes", "history", "storage", "results", "monitoring"),
 }
 OTHER_SPELLINGS = {"", "ISO 2022 58", "ISO 2022 GBK"}
 """Keys of pydicom's table that are no defined terms of PS3.3 C.12.1.1.2."""

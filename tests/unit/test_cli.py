@@ -243,6 +243,7 @@ def test_explain_what_is_assessed(run: Callable[..., Ended], config_file: Path, 
         "sex": "F",
         "chronological_age_months": 120.0,
         "laterality": None,
+        "routes": [],
         "destinations": ["PACS"],
     }
     assert not (config_file.parent / "data").exists()
