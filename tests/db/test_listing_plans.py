@@ -27,6 +27,7 @@ from worklist.listing import Listing, conditions, pick, walk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
     from tests.peers import PostgreSql
