@@ -68,7 +68,7 @@ def test_a_study_is_found_and_retrieved_on_the_page(
     assert '<a href="/jobs/1">1</a>' in done
     assert "every 2s" not in done
     shown = client.get("/api/retrievals/1").json()
-    assert (shown["state"], shown["completed"], shown["actor"]) == ("done", 1, "local")
+    assert (shown["state"], shown["completed"], shown["actor"]) == ("done", 1, "admin")
     assert client.get("/api/retrievals").json() == [shown]
     again = client.post("/api/archives/PACS/query", json={"patient_id": "P1"}).json()
     assert (again["studies"][0]["here"], again["is_whole"]) == (1, True)

@@ -80,7 +80,7 @@ def test_a_file_becomes_a_job_and_comes_again_as_the_same(
 
     with node.database.read() as session:
         (row,) = session.scalars(select(InstanceRow))
-    assert (row.calling_ae_title, row.peer_address) == ("UPLOAD", "api:local")
+    assert (row.calling_ae_title, row.peer_address) == ("UPLOAD", "api:admin")
     kept = node.storage.absolute(row.path)
     assert (row.sha256, row.size_bytes) == (content_hash(kept), kept.stat().st_size)
     assert pydicom.dcmread(kept).PatientID == "TEST-1"
