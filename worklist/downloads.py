@@ -13,6 +13,7 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
+from dicom_node import audit
 from dicom_node.errors import NoSuchJobError
 from dicom_node.node import Node
 from worklist.access import Operator, User
@@ -29,7 +30,8 @@ router = APIRouter()
 
 def note_download(node: Node, user: User, job_id: int, what: str) -> None:
     """Note who took what away: these files name a patient."""
-    del node
+    with node.database.write() as session:
+        audit.note(session, user.name, "downloaded", f"job {job_id}", what)
     log.info("downloaded", job=job_id, actor=user.name, what=what)
 
 

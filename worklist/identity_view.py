@@ -9,10 +9,8 @@ from typing import Any, Final
 
 from fastapi import Request
 
+from worklist.privacy import shows_patients
 from worklist.words import date_words
-
-COOKIE: Final = "privacy"
-"""Set to 1 by the switch in the list."""
 
 HIDDEN: Final = "(hidden)"
 
@@ -59,7 +57,7 @@ class Veil:
 
 def veil_of(request: Request, header: Mapping[str, Any]) -> Veil:
     """Return what the switch hides of a job whose header, as the database keeps it, is given."""
-    if request.cookies.get(COOKIE) != "1":
+    if shows_patients(request):
         return Veil()
     names = sorted(set(_names(header)), key=len, reverse=True)
     either = "|".join(map(re.escape, names)) or r"(?!)"

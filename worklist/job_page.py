@@ -8,8 +8,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from dicom_node import history, jobs, records
 from dicom_node.db import InstanceRow, JobRow
@@ -18,7 +16,7 @@ from dicom_node.heatmap_file import KIND
 from dicom_node.jobs import UNFINISHED
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState
-from worklist import downloads, header_view, job_api, log_view, picture, report_tree
+from worklist import downloads, header_view, job_api, log_view, picture, report_tree, viewer
 from worklist.access import Role, User, Viewer
 from worklist.growth_view import chart_of
 from worklist.identity_view import identity_of, veil_of
@@ -74,7 +72,6 @@ def job_context(request: Request, node: Node, user: User, job_id: int) -> dict[s
             "names": delivery_names(session, job_id),
             "study_date": study_dates(session, [job_id])[job_id],
             "chart": chart_of(job["finding"], history.earlier_results(session, instance)),
-            "next_jobs": _reruns(session, job_id),
         }
     veil = veil_of(request, instance.header)
     return {
@@ -85,17 +82,10 @@ def job_context(request: Request, node: Node, user: User, job_id: int) -> dict[s
         "has_file": node.storage.absolute(instance.path).is_file(),
         "has_heatmap": job_file(node, job_id, KIND) is not None,
         "can_download": user.role >= Role.OPERATOR,
-        "can_compare": has_route(request, "/compare"),
-        "viewer_url": viewer_url(request, node, instance),
+        "viewer_url": viewer_url(node, instance),
         "is_live": is_moving(row, job),
         "oob": False,
     }
-
-
-def _reruns(session: Session, job_id: int) -> list[int]:
-    """Return the jobs that re-run this one, oldest first."""
-    query = select(JobRow.id).where(JobRow.rerun_of == job_id).order_by(JobRow.id)
-    return list(session.scalars(query))
 
 
 def is_moving(row: JobRow, job: dict[str, Any]) -> bool:
@@ -105,18 +95,11 @@ def is_moving(row: JobRow, job: dict[str, Any]) -> bool:
     )
 
 
-def viewer_url(request: Request, node: Node, instance: InstanceRow) -> str | None:
+def viewer_url(node: Node, instance: InstanceRow) -> str | None:
     """Return where the study can be looked at: by the configured viewer, else by our own."""
     template = node.config.worklist.viewer_url
-    if template is None and has_route(request, "/viewer"):
-        template = "/viewer/?StudyInstanceUIDs={study_instance_uid}"
     if template is None:
-        return None
+        return viewer.study_url(instance.study_instance_uid)
     for field in ("study_instance_uid", "sop_instance_uid"):
         template = template.replace(f"{{{field}}}", quote(getattr(instance, field), safe=""))
     return template
-
-
-def has_route(request: Request, prefix: str) -> bool:
-    """Tell whether the application has pages under an address."""
-    return any(getattr(route, "path", "").startswith(prefix) for route in request.app.routes)

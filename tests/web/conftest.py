@@ -236,6 +236,12 @@ def let_in(client: httpx.Client, node: Node, name: str, role: Role) -> None:
     client.headers[FORM_HEADER] = sessions.csrf_token(token)
 
 
+def private(client: httpx.Client) -> dict[str, str]:
+    """Return the header of a request by which a client's login has the privacy switch on."""
+    kept = [f"{cookie.name}={cookie.value}" for cookie in client.cookies.jar]
+    return {"Cookie": "; ".join([*kept, "privacy=1"])}
+
+
 @pytest.fixture
 def anonymous(node: Node) -> Iterator[httpx.Client]:
     """Return a client of the node's pages that has not logged in."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pydicom
 import pytest
+import requests
 from dicomweb_client import DICOMwebClient
 from PIL import Image
 from pydicom.uid import (
@@ -25,7 +26,7 @@ from dicom_node.config import load_config
 from dicom_node.db import InstanceRow
 from dicom_node.node import Node
 from tests.all_results import all_results
-from tests.web.conftest import let_in, served
+from tests.web.conftest import let_in, private, served
 from tests.web.store import (
     ACCESSION,
     NAME,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 AS_STORED = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
-PRIVATE = {"Cookie": "privacy=1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,9 @@ def web(site: httpx.Client) -> DICOMwebClient:
 
 
 def web_of(client: httpx.Client) -> DICOMwebClient:
-    return DICOMwebClient(str(client.base_url.join("/dicomweb")))
+    login = requests.Session()
+    login.cookies.update(dict(client.cookies))
+    return DICOMwebClient(str(client.base_url.join("/dicomweb")), session=login)
 
 
 def values(match: dict[str, Any], tag: str) -> list[Any]:
@@ -521,7 +523,7 @@ def test_the_privacy_switch_empties_what_identifies(study: Study, site: httpx.Cl
     paths = ("/dicomweb/studies", "/dicomweb/instances", f"/dicomweb/studies/{study.uid}/metadata")
     for path in paths:
         assert PATIENT_ID in site.get(path).text
-        answer = site.get(path, headers=PRIVATE)
+        answer = site.get(path, headers=private(site))
         for hidden in (NAME, "nne", PATIENT_ID, ACCESSION):
             assert hidden not in answer.text, path
         assert study.uid in answer.text
@@ -530,16 +532,16 @@ def test_the_privacy_switch_empties_what_identifies(study: Study, site: httpx.Cl
 
 def test_the_privacy_switch_refuses_whole_instances(study: Study, site: httpx.Client) -> None:
     for path in (study.address, f"/dicomweb/studies/{study.uid}"):
-        answer = site.get(path, headers=PRIVATE)
+        answer = site.get(path, headers=private(site))
         assert answer.status_code == 403
         assert "privacy switch" in answer.text
-    assert site.get(f"{study.address}/frames/1", headers=PRIVATE).status_code == 200
+    assert site.get(f"{study.address}/frames/1", headers=private(site)).status_code == 200
 
 
 def test_the_privacy_switch_refuses_a_name_in_the_pixels(node: Node, client: httpx.Client) -> None:
     study = make_study(node, a_phantom(BurnedInAnnotation="YES"), has_results=False)
     for path in ("/frames/1", "/rendered", "/bulkdata/7FE00010"):
-        assert client.get(f"{study.address}{path}", headers=PRIVATE).status_code == 403
+        assert client.get(f"{study.address}{path}", headers=private(client)).status_code == 403
         assert client.get(f"{study.address}{path}").status_code == 200
 
 

@@ -18,9 +18,11 @@ from dicom_node.growth import Determination
 from dicom_node.jobs import name_key
 from dicom_node.states import DeliveryState, JobState
 from tests.peers import free_port, is_listening
+from tests.web.conftest import let_in
 from tests.web.test_worklist import COMMAND_SECONDS, Page, command
 from worklist import live
 from worklist.__main__ import GRACE_SECONDS
+from worklist.access import Role
 from worklist.filters import DETERMINATIONS, READY, FilterError, JobQuery, read
 from worklist.listing import PAGE_SIZE
 
@@ -351,12 +353,11 @@ def test_sigterm_ends_open_streams(make: Jobs, tmp_path: Path) -> None:
     with command(tmp_path, f"worklist: {{port: {port}}}\n") as peer:
         peer.wait_for(lambda: is_listening(port), "the worklist")
         base = f"http://127.0.0.1:{port}"
-        with (
-            httpx.Client(base_url=base, trust_env=False, timeout=COMMAND_SECONDS) as client,
-            stream(client, "/live?event=0") as lines,
-        ):
-            assert next(data_of(lines))["id"] == 1
-            began = now()
-            peer.process.send_signal(signal.SIGTERM)
-            assert peer.process.wait(COMMAND_SECONDS) == 0
+        with httpx.Client(base_url=base, trust_env=False, timeout=COMMAND_SECONDS) as client:
+            let_in(client, make.node, "viewer", Role.VIEWER)
+            with stream(client, "/live?event=0") as lines:
+                assert next(data_of(lines))["id"] == 1
+                began = now()
+                peer.process.send_signal(signal.SIGTERM)
+                assert peer.process.wait(COMMAND_SECONDS) == 0
         assert (now() - began).total_seconds() < GRACE_SECONDS
