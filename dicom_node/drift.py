@@ -2,7 +2,7 @@
 
 A camera set differently, a new department that sends other children, or a broken header shows here
 before anybody looks at single reports. The rule and why it is this one stand in
-docs/adr/xxxx-when-drift-is-said.md.
+docs/adr/0017-when-drift-is-said.md.
 """
 
 from __future__ import annotations
