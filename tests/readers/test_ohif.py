@@ -42,7 +42,8 @@ def test_the_measurements_are_listed(ohif: Ohif, study: PhantomStudy) -> None:
     ohif.open_series(v.SR_SERIES_DESCRIPTION)
     months = (study.finding["bone_age_months"], *study.finding["interval_months"])
     for number in months:
-        assert "NumericValue" in ohif.tags(f"{round(number, 1):g}")  # as JavaScript writes it
+        shown = f"{round(number, 1):g}"  # as JavaScript writes it
+        assert "NumericValue" in ohif.tags(shown, exact=True)
     for words in (v.BONE_AGE.meaning, v.RESEARCH_USE):
         assert words in ohif.tags(words)
 
