@@ -5,7 +5,8 @@ weights it measures a random network of ``--width`` and ``--size``, which takes 
 trained one; agreement in months is told of trained weights only. All parts take turns, one run
 each, so that whatever else the machine does falls on all of them: compare the figures of one
 call. ``cpu`` is the median of the processor time, which other processes disturb least; the others
-are wall time. About half a minute on a quiet core.
+are wall time. ``--against W`` lets the parts of other weights take their turns too. About half a
+minute on a quiet core.
 """
 
 from __future__ import annotations
@@ -175,7 +176,11 @@ def compare(args: argparse.Namespace, weights: Path | str, threads: int) -> dict
     if args.weights is not None:
         for name, months in agreement(trained, ways, pictures(args.data)).items():
             maps_figures[name]["differs_months"] = round(months, 4)
-    whole = take_turns(parts(estimator, picture), args.repeats)
+    things = parts(estimator, picture)
+    if args.against:
+        others = parts(Estimator(args.against, "cpu"), picture).items()
+        things |= {f"{name}, {args.against}": run for name, run in others if "decode" not in name}
+    whole = take_turns(things, args.repeats)
     return {"maps": maps_figures, "parts": {name: summarise(ms) for name, ms in whole.items()}}
 
 
@@ -200,6 +205,7 @@ def main() -> None:
     """Measure, print, and write where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", help="a shipped name or a .safetensors (default: random)")
+    parser.add_argument("--against", help="other weights, whose parts are timed beside")
     parser.add_argument("--width", type=float, default=0.75, help="of the random network")
     parser.add_argument("--size", type=int, default=224, help="of its input, in pixels")
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="one run for each")

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-CALIBRATED_ON = (50, 100, 200)
+CALIBRATED_ON = (60, 100, 200)
+"""The least that `calibrate` takes is 50 that are not refused."""
 READER_SD_MONTHS = 4.0
 SHIFT_MONTHS = {"M": 9.0, "F": 5.0}
 SHIFT_SLOPE = -0.05
@@ -193,9 +194,10 @@ def row(name: str, errors: dict[str, Any]) -> str:
 
 def report(rows: Sequence[str], weights: str, site: Site, command: str, seconds: float) -> str:
     """Return the report as Markdown."""
+    first = "{}, {} and {}".format(*CALIBRATED_ON)
     made = (
         f"Weights: {weights}. {len(site.fitting)} images to fit on, {len(site.test)} to measure "
-        f"on, none in both; calibrations use the first 50, 100 and 200 of the former. In brackets "
+        f"on, none in both; calibrations use the first {first} of the former. In brackets "
         f"bootstrap 95 % intervals over the images. Made by `{command}` in "
         f"{seconds / 60:.0f} minutes on one thread."
     )

@@ -144,14 +144,17 @@ class Ohif:
         """Return the text in the viewport's upper left corner: date and series."""
         return self.page.locator("[data-cy=viewport-overlay-top-left]")
 
-    def tags(self, words: str) -> str:
-        """Return the rows of OHIF's tag browser that hold words; of the series that is shown."""
+    def tags(self, words: str, *, exact: bool = False) -> str:
+        """Return the rows of OHIF's tag browser that hold words; of the series that is shown.
+
+        With ``exact`` a cell holds them and nothing else: a short number stands in many a UID too.
+        """
         self.page.locator("[data-cy=MoreTools-split-button-secondary]").click()
         self.page.get_by_text("Dicom Tag Browser").click()
         dialog = self.page.get_by_role("dialog")
         dialog.get_by_placeholder("Search metadata").fill(words)
         # The list is drawn anew a moment after the last key; its first row is then a match.
-        dialog.get_by_text(words).first.wait_for()
+        dialog.get_by_text(words, exact=exact).first.wait_for()
         rows = dialog.inner_text()
         self.page.keyboard.press("Escape")
         dialog.wait_for(state="detached")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models.commands.source import LARGEST_SHIPPED_BYTES
 from models.tjnet.network import TJNet
 from models.tjnet.weights import (
     SHIPPED,
@@ -128,6 +129,17 @@ def test_a_card_that_is_no_json_is_refused(weights: Path) -> None:
 
 
 def test_names_and_paths() -> None:
-    assert resolve("default") == SHIPPED / "tjnet-cpu.safetensors"
+    assert resolve("default") == SHIPPED / "tjnet-gpu.safetensors"
     assert resolve("tjnet-other") == SHIPPED / "tjnet-other.safetensors"
     assert str(resolve("somewhere/mine.safetensors")) == "somewhere/mine.safetensors"
+
+
+@pytest.mark.parametrize("name", ["tjnet-gpu", "tjnet-cpu"])
+def test_what_ships_is_whole_and_as_wide_as_its_documents_say(name: str) -> None:
+    weights = load_weights(name)
+    assert weights.name == name
+    assert (weights.network.config.width, weights.network.config.input_size_px) == {
+        "tjnet-gpu": (1.0, 299),
+        "tjnet-cpu": (0.75, 224),
+    }[name]
+    assert (SHIPPED / f"{name}.safetensors").stat().st_size <= LARGEST_SHIPPED_BYTES

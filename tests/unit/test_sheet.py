@@ -41,7 +41,7 @@ def test_lines_break_between_characters_of_han_but_not_before_punctuation() -> N
 
 
 def test_what_is_wider_than_a_line_is_broken_and_nothing_is_lost() -> None:
-    word = "tjnet-cpu-8b568ddffb0a" * 5
+    word = "tjnet-gpu-db3a7ef4926b" * 5
 
     lines = broken(f"by {word} then", BODY, 90)
 
