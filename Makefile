@@ -7,11 +7,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # make migrations: a database of its own, made and thrown away
 SCRATCH := var/migrations
+# make run CONFIG=…: another configuration than config.yaml; what make seed has made lies in SEED
+CONFIG ?=
+SEED := var/seed
 # make test ARGS="-k storescu": more of pytest's options
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers viewer demo run test coverage validate readers lint format types contracts migrations check clean
+.PHONY: help setup peers viewer demo run seed test coverage validate readers lint format types contracts migrations check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +46,11 @@ demo: setup ## one radiograph from C-STORE to report (IMAGE=hand.png SEX=F AGE=1
 	$(PY) -m dicom_node demo --out var/demo $(if $(IMAGE),--image '$(IMAGE)') \
 	  $(if $(SEX),--sex '$(SEX)') $(if $(AGE),--age '$(AGE)')
 
-run: setup ## the node in the foreground, as config.yaml says; Ctrl-C stops it
-	$(PY) -m dicom_node serve
+run: setup ## the node in the foreground, as config.yaml says (CONFIG=…); Ctrl-C stops it
+	$(PY) -m dicom_node $(if $(CONFIG),--config '$(CONFIG)') serve
+
+seed: setup ## a node full of invented jobs to try the page on, in var/seed; says how to go on
+	$(PY) -m worklist seed --into $(SEED)
 
 test: setup ## all tests (ARGS="-k storescu" for some)
 	scripts/install_peers.sh --throwaway

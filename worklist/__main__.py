@@ -1,4 +1,4 @@
-"""``python -m worklist --config FILE``: serve the pages until SIGTERM or Ctrl-C; manage users."""
+"""``python -m worklist --config FILE``: serve the pages until SIGTERM or Ctrl-C; users; a seed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dicom_node.config import WorklistSection, config_path, load_config
 from dicom_node.db import Database
 from dicom_node.errors import ConfigError, NodeError
 from dicom_node.node import Node
-from worklist import accounts, users_command
+from worklist import accounts, seed, users_command
 from worklist.app import create_app
 
 log = structlog.get_logger()
@@ -34,11 +34,6 @@ GRACE_SECONDS: Final = 5
 def main(arguments: list[str] | None = None) -> int:
     """Run a command, with logs as the node writes them."""
     node_log.configure()
-    words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["seed"]:
-        from worklist import seed  # noqa: PLC0415 - the page needs nothing of it
-
-        return seed.main(words[1:])
     return run_command(arguments)
 
 
@@ -49,6 +44,8 @@ def run_command(arguments: list[str] | None) -> int:
         config_file = config_path(given.config)
         if given.run is None:
             serve(config_file)
+        elif given.run is seed.run:
+            seed.run(config_file, given)
         else:
             _manage(config_file, given)
     except NodeError as error:
@@ -75,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parts = parser.add_subparsers(title="commands", metavar="COMMAND")
     parts.add_parser("serve", help="serve the page; done without a command, too", parents=[common])
     users_command.add_parsers(parts, common)
-    parts.add_parser("seed", help="fill an empty database with invented jobs", add_help=False)
+    seed.add_parser(parts, common)
     return parser
 
 
@@ -107,7 +104,9 @@ def serve(config_file: Path) -> None:
     node = Node.of(config)
     try:
         with open_socket(config.worklist, anywhere=someone_can_log_in(node)) as listening:
-            _run(create_app(node), listening)
+            app = create_app(node)
+            app.state.config_file = config_file.resolve()
+            _run(app, listening)
     finally:
         node.close()
 

@@ -43,6 +43,10 @@ VERBS: Final[dict[Action, str]] = {
     "cancel": "Cancel",
     "priority": "Change the priority of",
 }
+RERUN_OF_ONE: Final = (
+    "A new job assesses the same radiograph again, with what you correct here. The old job stays. "
+    "The new report goes to the same destinations and names the one that it replaces."
+)
 EFFECTS: Final[dict[Action, str]] = {
     "rerun": (
         "A new job is made for each; it assesses the same radiograph again. The old job stays. "
@@ -65,7 +69,7 @@ def refusal(request: Request, error: NodeError) -> Response:
     """Answer with the page that says why an action was not done."""
     words = str(error)
     status = STATUSES.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-    return message(request, status, f"Nothing was done: {words}.")
+    return message(request, status, f"Because {words}.", "Nothing was done")
 
 
 def check_role(user: User, action: Action) -> None:
@@ -103,6 +107,7 @@ def review(
         "action": action,
         "verb": VERBS[action],
         "effect": EFFECTS[action],
+        "effect_on_one": RERUN_OF_ONE,
         "selection": selection,
         "prospects": found,
         "job": job,

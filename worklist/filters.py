@@ -188,10 +188,24 @@ def _midnight(day: date) -> datetime:
 READY: Final[dict[str, Filters]] = {
     "All": Filters(),
     "Needs attention": Filters(states=(JobState.FAILED, JobState.REJECTED)),
-    "Failed sends of the last 7 days": Filters(delivery=tuple(sorted(GIVEN_UP)), days=7),
+    "Failed sends of the last 7 days": Filters(
+        delivery=tuple(state for state in DeliveryState if state in GIVEN_UP), days=7
+    ),
     "Today": Filters(days=1),
 }
 """Views that the page offers as links. What could not be delivered makes its job `failed`."""
+
+READY_NOTES: Final[dict[str, str]] = {
+    "Needs attention": (
+        "Failed: something on our side went wrong, and “Try again…” does it again. Rejected: the "
+        "radiograph was not for us; an admin may accept it all the same. Each says its reason."
+    ),
+    "Failed sends of the last 7 days": (
+        "Assessed, but a destination refused the results, or did not take them at any attempt. "
+        "Select them, then “Try again…” sends them again; “Re-run…” assesses them anew."
+    ),
+}
+"""What those views show and what may be done about it, where the name does not say it."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from worklist.entries import Entry, entries
 from worklist.filters import (
     DETERMINATIONS,
     READY,
+    READY_NOTES,
     SORTS,
     Cursor,
     FilterError,
@@ -95,6 +96,7 @@ def show_jobs(
         "shown": shown,
         "jobs": shown.jobs,
         "messages": messages,
+        "view": None if messages else next((n for n, f in READY.items() if f == filters), None),
         "query": query,
         "filters": filters,
         "is_first": cursor is None,
@@ -114,6 +116,7 @@ def show_jobs(
 
 _WORDS: Final[dict[str, Any]] = {
     "ready": [(name, one, one.query()) for name, one in READY.items()],
+    "view_notes": READY_NOTES,
     "sorts": {name: sort.label for name, sort in SORTS.items()},
     "states": [str(state) for state in JobState],
     "delivery_states": [str(state) for state in DeliveryState],

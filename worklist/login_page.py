@@ -15,6 +15,7 @@ from dicom_node import audit
 from dicom_node.db import AccountRow, now
 from worklist import accounts, passwords, sessions, throttle
 from worklist.access import Viewer
+from worklist.commands import first_admin
 from worklist.cookies import SESSION, drop_cookie, session_token, set_cookie
 from worklist.web import READ, NodeOfApp, node_of, page
 
@@ -63,6 +64,7 @@ def login_form(
         "next": local_path(wanted),
         "problem": problem,
         "empty": empty,
+        "command": first_admin(getattr(request.app.state, "config_file", None)),
         "provider": node.config.worklist.oidc is not None,
     }
     return page(request, "login.html", context, status)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+import shlex
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from rich.console import Console
 from sqlalchemy import select
 
 from dicom_node import migrations
-from dicom_node.config import Config, config_path, load_config
+from dicom_node.config import Config, load_config
 from dicom_node.db import InstanceRow, JobRow, now
-from dicom_node.errors import ConfigError, NodeError, NotAllowedError
+from dicom_node.errors import ConfigError, NotAllowedError
 from dicom_node.node import Node
 from worklist.bulk import Bulk
+from worklist.commands import first_admin, own_python
 from worklist.invented import CALLERS, DESTINATIONS, Inventor
+
+if TYPE_CHECKING:
+    import argparse
 
 JOBS: Final = 400
 PICTURES: Final = 24
@@ -27,32 +30,21 @@ MANY: Final = 20_000
 AT_ONCE: Final = 10_000
 QUIET_DAYS: Final = 8.0
 """In the last days only jobs with a picture have failed: those can be sent and assessed again."""
-FIRST_PORT: Final = 11_113
+RECEIVER_PORT: Final = 11_113
+"""Of whatever stands for all of the invented destinations."""
+CONFIG_HEAD: Final = "# A node to try the page on: its jobs are invented.\n"
 
 console = Console(highlight=False, soft_wrap=True)
 
 
-def main(arguments: list[str]) -> int:
-    """Fill the database; an error of ours ends it with one line and its exit code."""
-    given = _parser().parse_args(arguments)
-    try:
-        if not 0 <= given.pictures <= given.jobs:
-            msg = "--jobs is at least --pictures, and that at least 0"
-            raise ConfigError(msg)
-        config = load_config(config_path(given.config))
-        seed(config, given.jobs, given.pictures)
-        tell_destinations(config, config_path(given.config), given.write_config)
-    except NodeError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's answer
-        return error.exit_code
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m worklist seed",
+def add_parser(parts: Any, common: argparse.ArgumentParser) -> None:  # noqa: ANN401 - private there
+    """Add the command to those of ``python -m worklist``."""
+    parser = parts.add_parser(
+        "seed",
+        help="fill an empty database with invented jobs",
         description="Fill an empty database with invented jobs of every state and age, some of "
         "them with the radiograph of a drawn phantom and results made from it.",
+        parents=[common],
     )
     parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help=f"{JOBS}, if not given")
     parser.add_argument(
@@ -63,18 +55,33 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how many of them have a radiograph; {PICTURES}, if not given",
     )
     parser.add_argument(
-        "--config",
+        "--into",
         type=Path,
-        metavar="FILE",
-        help="the configuration file; else $DICOM_NODE_CONFIG, else config.yaml",
+        metavar="FOLDER",
+        help="a node of its own: FOLDER/config.yaml is written, with the callers and destinations "
+        "that are invented, and its data lie there",
     )
-    parser.add_argument(
-        "--write-config",
-        type=Path,
-        metavar="FILE",
-        help="write the configuration with the invented callers and destinations added",
-    )
-    return parser
+    parser.set_defaults(run=run)
+
+
+def run(config_file: Path, given: argparse.Namespace) -> None:
+    """Fill the database as the command line says, and say what to do next.
+
+    Raises
+    ------
+    ConfigError
+        If the numbers do not go together, or a file cannot be read or written.
+    NotAllowedError
+        If there is anything in the database.
+    """
+    if not 0 <= given.pictures <= given.jobs:
+        msg = "--jobs is at least --pictures, and that at least 0"
+        raise ConfigError(msg)
+    if given.into is not None:
+        config_file = write_config(given.into)
+    config = load_config(config_file)
+    seed(config, given.jobs, given.pictures)
+    tell(config, config_file)
 
 
 def seed(config: Config, jobs: int, pictures: int) -> None:
@@ -138,8 +145,8 @@ def missing_parts(config: Config) -> dict[str, list[dict[str, Any]]]:
     """Return the invented callers and destinations that a configuration does not have."""
     callers, names = {one.ae_title for one in config.callers}, {d.name for d in config.destinations}
     destinations = [
-        {"name": name, "ae_title": name, "host": "127.0.0.1", "port": FIRST_PORT + number}
-        for number, name in enumerate(DESTINATIONS)
+        {"name": name, "ae_title": name, "host": "127.0.0.1", "port": RECEIVER_PORT}
+        for name in DESTINATIONS
     ]
     return {
         "callers": [{"ae_title": title} for title in CALLERS if title not in callers],
@@ -147,28 +154,43 @@ def missing_parts(config: Config) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def tell_destinations(config: Config, file: Path, target: Path | None) -> None:
-    """Write the configuration with what the seed invented, or say what to add.
+def write_config(folder: Path) -> Path:
+    """Write the configuration of a node that has nothing to do with any other, and return it.
 
     Raises
     ------
     ConfigError
-        If the file cannot be written.
+        If it cannot be written.
     """
-    missing = missing_parts(config)
-    if target is None:
-        if missing["destinations"]:
-            console.print(f"To send again, the node must know the destinations; add to {file}:\n")
-            console.print(yaml.safe_dump(missing, sort_keys=False), markup=False)
-        return
-    values = yaml.safe_load(file.read_text("utf-8")) or {}
-    for key, some in missing.items():
-        values[key] = [*(values.get(key) or []), *some]
-    values["data_directory"] = str(config.data_directory.resolve())
+    values = {"data_directory": ".", **missing_parts(Config())}
+    file = folder / "config.yaml"
     try:
-        target.write_text(yaml.safe_dump(values, sort_keys=False), "utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            file.write_text(CONFIG_HEAD + yaml.safe_dump(values, sort_keys=False), "utf-8")
     except OSError as error:
-        msg = f"--write-config {target}: {error.strerror}"
+        msg = f"--into {folder}: {error.strerror}"
         raise ConfigError(msg) from error
-    load_config(target)  # what it says must hold
-    console.print(f"written: {target}; start the node with --config {target}")
+    return file
+
+
+def tell(config: Config, file: Path) -> None:
+    """Say in three commands how to go on, and before them what the configuration lacks."""
+    missing = {key: some for key, some in missing_parts(config).items() if some}
+    if "destinations" in missing:
+        console.print(f"To send again, the node must know the destinations; add to {file}:\n")
+        console.print(yaml.safe_dump(missing, sort_keys=False), markup=False)
+    options = f" --config {shlex.quote(str(file))}"
+    page = f"http://{config.worklist.host}:{config.worklist.port}/"
+    receiver = shlex.quote(str(config.data_directory / "destinations"))
+    python = own_python()
+    steps = (
+        ("Make your login", first_admin(file)),
+        (
+            f"In a terminal of its own, take what is sent to {', '.join(DESTINATIONS)}",
+            f"{python} -m pynetdicom storescp {RECEIVER_PORT} -ba 127.0.0.1 -od {receiver}",
+        ),
+        (f"Start the node, then open {page} and log in", f"{python} -m dicom_node{options} serve"),
+    )
+    for number, (what, command) in enumerate(steps, 1):
+        console.print(f"{number}. {what}:\n     {command}", markup=False)

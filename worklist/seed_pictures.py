@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from sqlalchemy import select
 
-from dicom_node import deliveries, jobs, results
+from dicom_node import deliveries, heatmap_file, jobs, results
 from dicom_node.db import DeliveryRow, EventRow, InstanceRow, JobRow, OutputRow
 from dicom_node.finding import Finding
 from dicom_node.growth import Z_90, assess_growth
@@ -198,10 +198,11 @@ def _bring(  # noqa: PLR0913, PLR0917 - a job has this many parts
             return
     finding = _finding(dataset, work, number)
     outputs = results.build(node, work, dataset, picture, finding)
+    own_files = heatmap_file.keep_heatmap(node.storage, job_id, finding)
     with node.database.write() as session:
         values = results.as_values(finding)
         jobs.move(session, job_id, _J.RUNNING, _J.REPORTED, owner=OWNER, values=values)
-        session.add_all(outputs)
+        session.add_all([*outputs, *own_files])
         session.flush()
         ids = deliveries.create(session, job_id, DESTINATIONS[: len(plan.sent)])
         for delivery_id, (state, reason) in zip(ids, plan.sent, strict=True):

@@ -115,7 +115,7 @@ def page(request: Request, name: str, context: dict[str, Any], status: int = 200
     return templates.TemplateResponse(request, name, {**common, **context}, status_code=status)
 
 
-def message(request: Request, status: int, text: str) -> Response:
+def message(request: Request, status: int, text: str, title: str | None = None) -> Response:
     """Render a page that says in one sentence why there is no other."""
-    context = {"title": HTTPStatus(status).phrase, "text": text}
+    context = {"title": title or HTTPStatus(status).phrase, "text": text}
     return page(request, "message.html", context, status)

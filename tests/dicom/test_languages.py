@@ -52,8 +52,9 @@ def test_a_report_in_any_language_is_valid_and_its_texts_are_intact(
     comments = texts(report, "121106")
     assert comments[0] == headline(finding, words)
     assert comments[-1] == words("research_use")
-    # Headline and marking; the notices; determination and sex seen; what earlier results say.
-    assert len(comments) == 2 + 6 + 2 + 3
+    # Headline and marking; the notices, of which one says who accepted it; determination and sex seen;
+    # what earlier results say.
+    assert len(comments) == 2 + 7 + 2 + 3
     read_by_dcmtk = dsrdump(path)
     for comment in comments:
         assert comment.encode("utf-8") in path.read_bytes()

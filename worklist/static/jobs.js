@@ -18,7 +18,10 @@ function count() {
   pickPage.indeterminate = chosen > 0 && !pickPage.checked;
   picked.textContent = pickAll?.checked
     ? "all that this filter shows are selected"
-    : chosen > 0 ? `${chosen} selected` : "";
+    : chosen > 0 ? `${chosen} selected` : "none selected";
+  for (const button of form.querySelectorAll(".actions-bar button")) {
+    button.disabled = !chosen && !pickAll?.checked;
+  }
   for (const row of body.rows) {
     row.classList.toggle("picked", row.querySelector('input[name="job"]').checked);
   }
