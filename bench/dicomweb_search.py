@@ -1,126 +1,137 @@
 """How long searches of DICOMweb take in a store of many radiographs.
 
-Run from the checkout: ``.venv/bin/python -m bench.dicomweb_search [COUNT]``. Prints
-the slowest of five runs of each search, in ms, on SQLite in a temporary folder; half of the
-radiographs have a report and a page.
+Run from the checkout: ``python -m bench.dicomweb_search [--jobs N] [--database …]``. Fills SQLite,
+or PostgreSQL as the tests start it, with invented jobs (`worklist.seed`), every second one with a
+report and a page. Prints the median and the slowest of the runs of each search.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import shutil
+import statistics
 import tempfile
 import time
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import insert, text
+import yaml
+from sqlalchemy import String, cast, func, insert, literal, select, text
 
-from dicom_node import migrations
 from dicom_node.config import load_config
 from dicom_node.db import InstanceRow, JobRow, OutputRow
 from dicom_node.node import Node
-from worklist.dicomweb_keys import read_keys
+from tests.peers import start_postgresql
+from worklist import seed
+from worklist.dicomweb_keys import Level, read_keys
 from worklist.dicomweb_query import search
 from worklist.dicomweb_store import Address
 
-BATCH = 20_000
-MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dicom_node.config import Config
+
+RUNS: Final = 9
+KINDS: Final = ("sc", "sr")
+Search = tuple[str, Level, Address, dict[str, str]]
 
 
-def fill(node: Node, count: int) -> None:
-    """Insert radiographs, jobs and results."""
-    for start in range(1, count + 1, BATCH):
-        numbers = range(start, min(start + BATCH, count + 1))
-        with node.database.write() as session:
-            session.execute(insert(InstanceRow), [instance(n) for n in numbers])
-            session.execute(insert(JobRow), [job(n) for n in numbers])
-            made = [output(n, kind) for n in numbers if n % 2 for kind in ("sc", "sr")]
-            session.execute(insert(OutputRow), made)
-    with node.database.engine.begin() as connection:
-        connection.execute(text("ANALYZE"))
-
-
-def instance(number: int) -> dict[str, object]:
-    """Return the row of a radiograph."""
-    header = {
-        "Modality": "DX",
-        "StudyDate": f"20{number % 25:02d}{number % 12 + 1:02d}{number % 28 + 1:02d}",
-        "AccessionNumber": f"A{number}",
-        "PatientName": f"Name{number % 5000}^Given{number % 300}",
-        "PatientID": f"P{number}",
-    }
-    uids = {
-        f"{level}_instance_uid": f"2.25.{number}.{level_number}"
-        for level_number, level in enumerate(("study", "series", "sop"), 1)
-    }
-    return {
-        **uids,
-        "id": number,
-        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.1.1",
-        "transfer_syntax_uid": "1.2.840.10008.1.2.1",
-        "revision": 1,
-        "sha256": f"{number:064d}",
-        "size_bytes": 1,
-        "path": "none",
-        "calling_ae_title": "MODALITY",
-        "peer_address": "127.0.0.1",
-        "received_at": MOMENT,
-        "header": header,
-        "patient_id": f"P{number}",
-    }
-
-
-def job(number: int) -> dict[str, object]:
-    """Return the row of its job."""
-    moments = {"created_at": MOMENT, "updated_at": MOMENT}
-    return {"id": number, "instance_id": number, "state": "sent", "attempts": 1, **moments}
-
-
-def output(number: int, kind: str) -> dict[str, object]:
-    """Return the row of a result."""
-    return {
-        "job_id": number,
-        "kind": kind,
-        "sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.34",
-        "sop_instance_uid": f"2.25.{number}.{kind == 'sr':d}.9",
-        "series_instance_uid": f"2.25.{number}.{kind == 'sr':d}.8",
-        "series_number": 9101,
-        "instance_number": 1,
-        "path": "none",
-        "sha256": f"{number:064d}",
-    }
-
-
-def main(count: int) -> None:
+def main() -> None:
     """Fill a store and ask it."""
-    middle = count // 2 | 1
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.yaml"
-        file.write_text("data_directory: .\n", "utf-8")
-        node = Node.of(load_config(file))
-        migrations.upgrade(node.config)
-        fill(node, count)
-        for level, address, query in (
-            ("studies", Address(), {}),
-            ("studies", Address(), {"limit": "1000", "offset": "10000"}),
-            ("studies", Address(), {"StudyInstanceUID": f"2.25.{middle}.1"}),
-            ("studies", Address(), {"PatientID": f"P{middle}"}),
-            ("studies", Address(), {"ModalitiesInStudy": "SR"}),
-            ("studies", Address(), {"StudyDate": "20240101-20241231"}),
-            ("studies", Address(), {"PatientName": "Name77^*"}),
-            ("studies", Address(), {"AccessionNumber": f"A{middle}"}),
-            ("series", Address(f"2.25.{middle}.1"), {}),
-            ("series", Address(), {}),
-            ("series", Address(), {"SeriesInstanceUID": f"2.25.{middle}.1.8"}),
-            ("instances", Address(), {}),
-            ("instances", Address(), {"SOPInstanceUID": f"2.25.{middle}.3"}),
-        ):
-            slowest = max(timed(node, level, address, query) for _ in range(5))
-            print(f"{slowest:9.1f} ms  {level} {address.path} {query}")
-        node.close()
+    parser = argparse.ArgumentParser(prog="python -m bench.dicomweb_search", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--database", choices=("postgresql", "sqlite"), default="sqlite")
+    parser.add_argument("--config", type=Path, help="of a node that was filled before")
+    given = parser.parse_args()
+    if given.config is not None:
+        ask(load_config(given.config))
+        return
+    with ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="bone-age-bench-"))
+        stack.callback(shutil.rmtree, folder)
+        url = "sqlite"
+        if given.database == "postgresql":
+            cluster = stack.enter_context(start_postgresql(folder))
+            url = stack.enter_context(cluster.database())
+        file = folder / "config.yaml"
+        file.write_text(yaml.safe_dump({"data_directory": ".", "database": {"url": url}}), "utf-8")
+        config = load_config(file)
+        seed.seed(config, given.jobs, 0)
+        ask(config)
 
 
-def timed(node: Node, level: str, address: Address, query: dict[str, str]) -> float:
+def ask(config: Config) -> None:
+    """Print how long each search takes."""
+    node = Node.of(config)
+    add_results(node)
+    for name, level, address, query in searches(node):
+        times = sorted(timed(node, level, address, query) for _ in range(RUNS))
+        print(f"| {name} | {statistics.median(times):.1f} | {times[-1]:.1f} |", flush=True)
+    node.close()
+
+
+def add_results(node: Node) -> None:
+    """Give every second job a report and a page, if none has any."""
+    with node.database.write() as session:
+        if session.scalars(select(OutputRow.id).limit(1)).first() is not None:
+            return
+        for number, kind in enumerate(KINDS):
+            uid = literal("2.25.") + cast(JobRow.id, String) + literal(f".{number}")
+            columns = {
+                "job_id": JobRow.id,
+                "kind": literal(kind),
+                "sop_class_uid": literal("1.2.840.10008.5.1.4.1.1.88.34"),
+                "sop_instance_uid": uid + literal(".9"),
+                "series_instance_uid": uid + literal(".8"),
+                "series_number": literal(9101 + number),
+                "instance_number": literal(1),
+                "path": literal("none"),
+                "sha256": literal("0" * 64),
+            }
+            of_jobs = select(*columns.values()).where(JobRow.id % 2 == 1)
+            session.execute(insert(OutputRow).from_select(list(columns), of_jobs))
+    if node.database.backend == "postgresql":
+        with node.database.engine.connect() as connection:
+            own = connection.execution_options(isolation_level="AUTOCOMMIT")
+            own.execute(text("VACUUM (ANALYZE) output"))
+
+
+def searches(node: Node) -> Iterator[Search]:
+    """Yield what is asked for: by what a radiograph in the middle of the store says."""
+    with node.database.read() as session:
+        middle = (session.scalars(select(func.max(InstanceRow.id))).one() // 2) | 1
+        one = session.get_one(InstanceRow, middle)
+        job = session.scalars(select(JobRow).where(JobRow.id % 2 == 1, JobRow.id > middle)).first()
+        header, study, patient = one.header, one.study_instance_uid, one.patient_id
+        sop, accession, day = one.sop_instance_uid, one.accession_number, header["StudyDate"]
+    family = header["PatientName"].partition("^")[0]
+    series = f"2.25.{job.id if job else 1}.1.8"
+    everywhere = Address()
+    yield "studies, newest first", "studies", everywhere, {}
+    yield "the same, far down", "studies", everywhere, {"limit": "1000", "offset": "10000"}
+    yield "a Study Instance UID", "studies", everywhere, {"StudyInstanceUID": study}
+    yield "a PatientID", "studies", everywhere, {"PatientID": patient}
+    yield "studies with SR", "studies", everywhere, {"ModalitiesInStudy": "SR"}
+    yield "a day", "studies", everywhere, {"StudyDate": day}
+    yield "half a year", "studies", everywhere, {"StudyDate": f"{day[:4]}0101-{day[:4]}0630"}
+    yield "a day that has none", "studies", everywhere, {"StudyDate": "19000101"}
+    yield "a whole name", "studies", everywhere, {"PatientName": header["PatientName"]}
+    yield "a family name", "studies", everywhere, {"PatientName": f"{family}^*"}
+    yield "the start that all have", "studies", everywhere, {"PatientName": "Phantom*"}
+    yield "a name that nobody has", "studies", everywhere, {"PatientName": "Zzz*"}
+    yield "an AccessionNumber", "studies", everywhere, {"AccessionNumber": accession}
+    yield "the series of a study", "series", Address(study), {}
+    yield "series, newest first", "series", everywhere, {}
+    yield "series of a day", "series", everywhere, {"StudyDate": day}
+    yield "a Series Instance UID", "series", everywhere, {"SeriesInstanceUID": series}
+    yield "instances, newest first", "instances", everywhere, {}
+    yield "instances of a family name", "instances", everywhere, {"PatientName": f"{family}^*"}
+    yield "a SOP Instance UID", "instances", everywhere, {"SOPInstanceUID": sop}
+
+
+def timed(node: Node, level: Level, address: Address, query: dict[str, str]) -> float:
     """Return how long one search takes, in ms."""
     began = time.perf_counter()
     with node.database.read() as session:
@@ -129,4 +140,4 @@ def timed(node: Node, level: str, address: Address, query: dict[str, str]) -> fl
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    main()

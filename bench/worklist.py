@@ -24,14 +24,18 @@ from dicom_node import migrations
 from dicom_node.broker import embedded_server_command
 from dicom_node.config import load_config
 from dicom_node.db import now
+from dicom_node.node import Node
 from tests.peers import HOST, free_port, is_listening, running, start_postgresql
-from worklist import seed
+from worklist import accounts, passwords, seed, tokens
+from worklist.access import Role
+from worklist.tokens import NewToken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 LIMITS_MS: Final = {"postgresql": 200.0, "sqlite": 300.0}
+READER: Final = "bench"
 FAILED: Final = "delivery=refused&delivery=exhausted"
 TODAY: Final = now().date()
 
@@ -81,7 +85,13 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--database", choices=sorted(LIMITS_MS), action="append")
+    parser.add_argument("--config", type=Path, help="of a node whose database is filled already")
     given = parser.parse_args()
+    if given.config is not None:
+        config = load_config(given.config)
+        backend = "sqlite" if config.database.url == "sqlite" else "postgresql"
+        ask(given.config.resolve(), config.worklist.port, given.repeats, backend)
+        return
     for backend in given.database or sorted(LIMITS_MS):
         with ExitStack() as stack:
             folder = Path(tempfile.mkdtemp(prefix="bone-age-bench-"))
@@ -112,19 +122,34 @@ def fill(file: Path, jobs: int, backend: str) -> None:
 def ask(file: Path, port: int, repeats: int, backend: str) -> None:
     """Serve the page and its broker, and print a table of its answers."""
     words = [sys.executable, "-m", "worklist", "--config", file]
+    headers = {"Authorization": f"Bearer {reader(file)}"}
     environment = {"PYTHONPATH": str(PROJECT)}
     broker = file.parent / "valkey"
-    broker.mkdir()
+    broker.mkdir(exist_ok=True)
     with (
         running(embedded_server_command(load_config(file).broker_socket), broker),
         running(words, file.parent, environment=environment) as page,
-        httpx.Client(base_url=f"http://{HOST}:{port}", trust_env=False, timeout=60) as client,
+        httpx.Client(
+            base_url=f"http://{HOST}:{port}", headers=headers, trust_env=False, timeout=60
+        ) as client,
     ):
         page.wait_for(lambda: is_listening(port), "the worklist")
         client.get("/healthz")
         print(f"\n| view | {backend} p50, ms | p95, ms | jobs |\n|---|---|---|---|", flush=True)
         slow = [name for name, times in timed(client, repeats) if times[1] > LIMITS_MS[backend]]
         print(f"\n{backend}: slower than {LIMITS_MS[backend]:g} ms: {', '.join(slow) or 'none'}\n")
+
+
+def reader(file: Path) -> str:
+    """Return an API token of a user who may read."""
+    node = Node.of(load_config(file))
+    with node.database.write() as session:
+        account = accounts.found(session, READER) or accounts.add(
+            session, READER, Role.VIEWER, passwords.hashed(READER * 4, READER), actor=READER
+        )
+        _, secret = tokens.create(session, account, NewToken(READER, Role.VIEWER, 1), actor=READER)
+    node.close()
+    return secret
 
 
 def timed(client: httpx.Client, repeats: int) -> Iterator[tuple[str, tuple[float, float]]]:

@@ -27,6 +27,7 @@ from worklist import (
     login_page,
     metrics,
     oidc_page,
+    openapi,
     privacy,
     upload_page,
     users_api,
@@ -64,6 +65,7 @@ ROUTERS: Final = (
     users_page.router,
     audit_page.router,
     users_api.router,
+    openapi.router,
 )
 
 
@@ -73,7 +75,7 @@ def create_app(node: Node) -> FastAPI:
     Only requests for a loopback name, ``worklist.host`` or one of ``worklist.hosts`` are answered:
     without that a page of the internet could have its own name resolved to this machine and ask.
     """
-    app = FastAPI(title="Bone age worklist", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title=openapi.TITLE, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.node = node
     app.state.templates = make_templates()
     app.state.pictures = Pictures()

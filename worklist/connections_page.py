@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 SAMPLE_LIMIT_BYTES: Final = 32 << 20
 """A radiograph of the hand has about 10 MB."""
 
+SAMPLE_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/dicom": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
 STEP_NAMES: Final = {
     "address": "Address",
     "tcp": "TCP",
@@ -186,7 +193,12 @@ async def try_sample(request: Request, node: NodeOfApp, _user: Admin) -> Respons
     )
 
 
-@router.post("/api/connections/sample", responses={413: {"description": "The file is too large"}})
+@router.post(
+    "/api/connections/sample",
+    response_model=Trial,
+    responses={413: {"description": "The file is too large, or its size is not said."}},
+    openapi_extra=SAMPLE_BODY,
+)
 async def try_api_sample(
     request: Request, node: NodeOfApp, _user: Admin, calling: str = ""
 ) -> Response:

@@ -19,6 +19,7 @@ from dicom_node.storage import check_uid
 from worklist import dicomweb_frames as frames
 from worklist import dicomweb_retrieve as retrieve
 from worklist.access import Viewer
+from worklist.dicomweb_description import BULK, FRAMES, INSTANCES, METADATA, PICTURE, searches
 from worklist.dicomweb_json import MEDIA_TYPE, Json, is_identifying
 from worklist.dicomweb_keys import Level, read_keys
 from worklist.dicomweb_query import search
@@ -115,14 +116,14 @@ def _veiled(match: Json) -> Json:
     }
 
 
-@router.api_route("/studies", methods=READ)
+@router.api_route("/studies", methods=READ, **searches("studies"))
 def search_studies(request: Request, node: NodeOfApp, _user: Viewer) -> Response:
     """Search for studies."""
     return _search(request, node, "studies", Address())
 
 
-@router.api_route("/series", methods=READ)
-@router.api_route(STUDY + "/series", methods=READ)
+@router.api_route("/series", methods=READ, **searches("series"))
+@router.api_route(STUDY + "/series", methods=READ, **searches("series"))
 def search_series(
     request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath
 ) -> Response:
@@ -130,9 +131,9 @@ def search_series(
     return _search(request, node, "series", address)
 
 
-@router.api_route("/instances", methods=READ)
-@router.api_route(STUDY + "/instances", methods=READ)
-@router.api_route(SERIES + "/instances", methods=READ)
+@router.api_route("/instances", methods=READ, **searches("instances"))
+@router.api_route(STUDY + "/instances", methods=READ, **searches("instances"))
+@router.api_route(SERIES + "/instances", methods=READ, **searches("instances"))
 def search_instances(
     request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath
 ) -> Response:
@@ -181,9 +182,9 @@ def _check_unburned(file: retrieve.File) -> None:
         raise DicomWebError(HTTPStatus.FORBIDDEN, NAMED)
 
 
-@router.api_route(STUDY, methods=READ)
-@router.api_route(SERIES, methods=READ)
-@router.api_route(INSTANCE, methods=READ)
+@router.api_route(STUDY, methods=READ, **INSTANCES)
+@router.api_route(SERIES, methods=READ, **INSTANCES)
+@router.api_route(INSTANCE, methods=READ, **INSTANCES)
 def send_instances(
     request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath
 ) -> Response:
@@ -199,9 +200,9 @@ def send_instances(
     return answer
 
 
-@router.api_route(STUDY + "/metadata", methods=READ)
-@router.api_route(SERIES + "/metadata", methods=READ)
-@router.api_route(INSTANCE + "/metadata", methods=READ)
+@router.api_route(STUDY + "/metadata", methods=READ, **METADATA)
+@router.api_route(SERIES + "/metadata", methods=READ, **METADATA)
+@router.api_route(INSTANCE + "/metadata", methods=READ, **METADATA)
 def send_metadata(
     request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath
 ) -> Response:
@@ -214,7 +215,7 @@ def send_metadata(
     return answer
 
 
-@router.api_route(INSTANCE + "/frames/{numbers}", methods=READ)
+@router.api_route(INSTANCE + "/frames/{numbers}", methods=READ, **FRAMES)
 def send_frames(
     request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath, numbers: str
 ) -> Response:
@@ -223,7 +224,7 @@ def send_frames(
     return frames.send_frames(_file(request, node, address), wanted, ranges, _root(request))
 
 
-@router.api_route(INSTANCE + "/rendered", methods=READ)
+@router.api_route(INSTANCE + "/rendered", methods=READ, **PICTURE)
 def send_rendered(
     request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath
 ) -> Response:
@@ -232,7 +233,7 @@ def send_rendered(
     return frames.send_rendered(file, ranges, request.query_params)
 
 
-@router.api_route(INSTANCE + "/bulkdata/{path:path}", methods=READ)
+@router.api_route(INSTANCE + "/bulkdata/{path:path}", methods=READ, **BULK)
 def send_bulk(
     request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath, path: str
 ) -> Response:

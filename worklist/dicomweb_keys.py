@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from sqlalchemy import func
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute
 
 Level = Literal["studies", "series", "instances"]
 
@@ -165,7 +166,9 @@ def kept(keyword: str) -> ColumnElement[str]:
     return column
 
 
-def matches_text(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+def matches_text(
+    column: ColumnElement[str] | InstrumentedAttribute[str], value: str
+) -> ColumnElement[bool]:
     """Return the condition of single value or wildcard matching, in any case (PS3.4 C.2.2.2)."""
     if not {"*", "?"} & set(value):
         return func.lower(column) == value.lower()
@@ -174,7 +177,9 @@ def matches_text(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
     return func.lower(column).like(pattern, escape="\\")
 
 
-def matches_date(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+def matches_date(
+    column: ColumnElement[str] | InstrumentedAttribute[str], value: str
+) -> ColumnElement[bool]:
     """Return the condition of a date or of a range of dates, its ends included."""
     found = _DATE.fullmatch(value)
     first, dash, last = found.groups() if found else (value, None, None)
@@ -183,6 +188,18 @@ def matches_date(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
     if not (first and last):
         return column >= first if first else column <= last
     return column.between(first, last)
+
+
+def literal_start(value: str) -> str:
+    """Return what a value says before its first wildcard."""
+    return re.split("[*?]", value, maxsplit=1)[0]
+
+
+def matches_accession(value: str) -> ColumnElement[bool]:
+    """Return the condition of an AccessionNumber; without a wildcard it goes by an index."""
+    if not {"*", "?"} & set(value):
+        return InstanceRow.accession_number == value
+    return matches_text(InstanceRow.accession_number, value)
 
 
 def matches_patient(value: str) -> ColumnElement[bool]:

@@ -23,10 +23,11 @@ from worklist.dicomweb_keys import (
     Keys,
     Level,
     kept,
-    matches_date,
+    matches_accession,
     matches_patient,
     matches_text,
 )
+from worklist.dicomweb_narrow import narrowed, of_date
 from worklist.dicomweb_store import (
     STAND_IN,
     Address,
@@ -36,6 +37,7 @@ from worklist.dicomweb_store import (
     received,
     results,
 )
+from worklist.listing import tell_planner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,7 +70,7 @@ STUDY_FIELDS: Final = (
 SERIES_FIELDS: Final = ("Modality", "SeriesDescription", "SeriesNumber")
 INSTANCE_FIELDS: Final = ("InstanceNumber", "Rows", "Columns")
 SELECTIVE: Final = frozenset(
-    {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID"}
+    {"StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientID", "AccessionNumber"}
 )
 """Keys that go by an index and leave few matches."""
 
@@ -145,6 +147,7 @@ def search(session: Session, level: Level, address: Address, keys: Keys, root: s
         The URL of the service, before ``/studies``.
     """
     find = _studies if level == "studies" else _below_studies
+    tell_planner(session)
     page = find(session, level, address, keys)
     shown = page[: keys.limit]
     count = {"studies": _of_studies, "series": _of_series, "instances": _of_instances}[level]
@@ -162,8 +165,11 @@ def search(session: Session, level: Level, address: Address, keys: Keys, root: s
 
 
 def _studies(session: Session, _level: Level, _address: Address, keys: Keys) -> list[Found]:
+    few = narrowed(session, keys)
     query = received(InstanceRow).where(
-        last_received_of("study_instance_uid"), *_study_conditions(keys)
+        *([] if few is None else [few]),
+        last_received_of("study_instance_uid"),
+        *_study_conditions(keys),
     )
     page = query.order_by(InstanceRow.id.desc()).offset(keys.offset).limit(keys.limit + 1)
     return [Found(row) for row in session.scalars(page)]
@@ -171,7 +177,8 @@ def _studies(session: Session, _level: Level, _address: Address, keys: Keys) -> 
 
 def _below_studies(session: Session, level: Level, address: Address, keys: Keys) -> list[Found]:
     """Return a page of series or instances: the two tables are merged in their order."""
-    conditions = _study_conditions(keys)
+    few = None if address.study else narrowed(session, keys)
+    conditions = [*([] if few is None else [few]), *_study_conditions(keys)]
     if address.study:
         conditions.append(InstanceRow.study_instance_uid == address.study)
     is_series = level == "series"
@@ -186,7 +193,7 @@ def _below_studies(session: Session, level: Level, address: Address, keys: Keys)
         *_own_conditions(OutputRow, address, keys),
     ]
     of_results = results(InstanceRow, OutputRow).where(*conditions, *own)
-    if not (address.study or SELECTIVE & set(keys.matching)):
+    if not (address.study or few is not None or SELECTIVE & set(keys.matching)):
         with_results = _with_results(session, conditions, own, end)
         of_results = of_results.where(InstanceRow.id.in_(with_results))
     merged = heapq.merge(
@@ -227,8 +234,8 @@ def _study_conditions(keys: Keys) -> list[ColumnElement[bool]]:
     """Return what the radiograph of a match must fulfil."""
     conditions: dict[str, Callable[[str], ColumnElement[bool]]] = {
         "StudyInstanceUID": lambda value: InstanceRow.study_instance_uid == value,
-        "StudyDate": lambda value: matches_date(kept("StudyDate"), value),
-        "AccessionNumber": lambda value: matches_text(kept("AccessionNumber"), value),
+        "StudyDate": of_date,
+        "AccessionNumber": matches_accession,
         "PatientName": lambda value: matches_text(kept("PatientName"), value),
         "PatientID": matches_patient,
         "StudyDescription": lambda value: matches_text(kept("StudyDescription"), value),

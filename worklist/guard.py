@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from worklist import csrf, sessions, tokens
 from worklist.cookies import session_token
-from worklist.failures import on_database_error, refuse
+from worklist.failures import is_for_programs, on_database_error, refuse
 from worklist.web import node_of
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _ask_to_log_in(request: Request) -> Response:
         address = _login_address(headers.get("hx-current-url", ""))
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": address})
     by_script = headers.get("sec-fetch-mode", "navigate") != "navigate"
-    if request.url.path.startswith("/api") or by_script or "authorization" in headers:
+    if is_for_programs(request.url.path) or by_script or "authorization" in headers:
         answer = refuse(request, HTTPStatus.UNAUTHORIZED, NOT_KNOWN)
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer

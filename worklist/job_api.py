@@ -26,12 +26,6 @@ class _Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class NotFound(_Answer):
-    """That there is no such job."""
-
-    error: str
-
-
 class Patient(_Answer):
     """Whom a job is about; what the header does not say is empty."""
 
@@ -96,7 +90,9 @@ class JobRecord(_Answer):
 
 
 @router.get(
-    "/api/jobs/{job_id:int}", response_model=JobRecord, responses={404: {"model": NotFound}}
+    "/api/jobs/{job_id:int}",
+    response_model=JobRecord,
+    responses={404: {"description": "There is no such job."}},
 )
 def read_job(request: Request, node: NodeOfApp, _user: Viewer, job_id: int) -> JobRecord | Response:
     """Return one job with its finding, results, deliveries and events.
@@ -108,7 +104,7 @@ def read_job(request: Request, node: NodeOfApp, _user: Viewer, job_id: int) -> J
         with node.database.read() as session:
             found = records.show_job(session, job_id)
     except NoSuchJobError:
-        return JSONResponse({"error": f"there is no job {job_id}"}, HTTPStatus.NOT_FOUND)
+        return JSONResponse({"detail": f"There is no job {job_id}."}, HTTPStatus.NOT_FOUND)
     veil = source.veil(request)
     job = veiled(found, veil)
     identity = identity_of(source.instance.header, found["finding"])

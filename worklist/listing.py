@@ -86,7 +86,7 @@ class Page:
     following: Cursor | None
 
 
-class _Unindexed(ColumnElement[Any]):
+class Unindexed(ColumnElement[Any]):
     """A column that SQLite is to compare, but not to look up in an index: a unary plus."""
 
     inherit_cache = False
@@ -96,13 +96,13 @@ class _Unindexed(ColumnElement[Any]):
         self.type = column.type
 
 
-@compiles(_Unindexed)
-def _plain(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+@compiles(Unindexed)
+def _plain(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
     return str(compiler.process(element.column, **options))
 
 
-@compiles(_Unindexed, "sqlite")
-def _plus(element: _Unindexed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+@compiles(Unindexed, "sqlite")
+def _plus(element: Unindexed, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
     return f"+{compiler.process(element.column, **options)}"
 
 
@@ -140,13 +140,13 @@ def conditions(filters: Filters) -> list[_Condition]:
     start, end = filters.received()
     if start or end:
         received = _within(JobRow.created_at, start, end)
-        fits = received if by_received else _within(_Unindexed(JobRow.created_at), start, end)
+        fits = received if by_received else _within(Unindexed(JobRow.created_at), start, end)
         made.append(_Condition(select(JobRow.id).where(received), fits))
     if filters.destination or filters.delivery:
         made.append(_of_deliveries(filters))
     if filters.text:
         found = _of_text(filters.text)
-        made.append(_Condition(found, _Unindexed(JobRow.id).in_(found.limit(NARROW + 1))))
+        made.append(_Condition(found, Unindexed(JobRow.id).in_(found.limit(NARROW + 1))))
     return made
 
 
@@ -156,7 +156,7 @@ def _of_column(
     is_one = by_received and len(values) == 1
     return _Condition(
         select(JobRow.id).where(column.in_(values)),
-        _Unindexed(column).in_(values),
+        Unindexed(column).in_(values),
         column == values[0] if is_one else None,
     )
 
@@ -172,14 +172,17 @@ def _of_deliveries(filters: Filters) -> _Condition:
         chosen = and_(chosen, DeliveryRow.destination == filters.destination)
     has_one = exists().where(DeliveryRow.job_id == JobRow.id).correlate(JobRow)
     # The job's own deliveries are few: they, and not all of this state, are looked at.
-    state = _Unindexed(DeliveryRow.state).in_(filters.delivery or tuple(DeliveryState))
+    state = Unindexed(DeliveryRow.state).in_(filters.delivery or tuple(DeliveryState))
     has_one = has_one.where(state)
     if filters.destination:
         has_one = has_one.where(DeliveryRow.destination == filters.destination)
     fits: ColumnElement[bool] = has_one
     if filters.delivery and GIVEN_UP.issuperset(filters.delivery):
-        # Seldom true, and in the index that is walked: few deliveries are looked at.
-        fits = and_(_Unindexed(JobRow.undelivered).is_(true()), has_one)
+        # Seldom true, and in the index that is walked: few deliveries are looked at, and none
+        # where any that was given up is meant: that is what the column says.
+        undelivered = Unindexed(JobRow.undelivered).is_(true())
+        is_any = not filters.destination and GIVEN_UP.issubset(filters.delivery)
+        fits = undelivered if is_any else and_(undelivered, has_one)
     return _Condition(select(DeliveryRow.job_id).where(chosen), fits)
 
 
@@ -224,9 +227,7 @@ class Listing:
 
     def __init__(self, session: Session, filters: Filters) -> None:
         self._session, self._filters = session, filters
-        self._is_postgresql = session.get_bind().dialect.name == "postgresql"
-        for setting in POSTGRESQL if self._is_postgresql else ():
-            session.execute(text(setting))
+        self._is_postgresql = tell_planner(session)
         self._conditions = conditions(filters)
         self._narrow = self._narrowest()
 
@@ -308,6 +309,14 @@ class Listing:
         if self._is_postgresql:
             self._session.execute(text(WALKED))
         return found
+
+
+def tell_planner(session: Session) -> bool:
+    """Tell PostgreSQL's planner what not to do in this transaction; return whether there is one."""
+    is_postgresql = session.get_bind().dialect.name == "postgresql"
+    for setting in POSTGRESQL if is_postgresql else ():
+        session.execute(text(setting))
+    return is_postgresql
 
 
 def count_up_to(session: Session, found: Select[int]) -> int:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dicom_node.tally import Entry
 
 PREFIX: Final = "bone_age_node"
+MEDIA_TYPES: Final = ("text/plain", "application/openmetrics-text")
 
 router = APIRouter()
 
@@ -57,7 +58,16 @@ def monitor(request: Request) -> None:
         raise HTTPException(HTTPStatus.FORBIDDEN)
 
 
-@router.api_route("/metrics", methods=READ, dependencies=[Depends(monitor)])
+@router.api_route(
+    "/metrics",
+    methods=READ,
+    dependencies=[Depends(monitor)],
+    response_class=Response,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind in MEDIA_TYPES}},
+        403: {"description": "From another machine, and without a valid token."},
+    },
+)
 def show_metrics(node: NodeOfApp, accept: Annotated[str, Header()] = "") -> Response:
     """Answer in the form of the asker's choice: OpenMetrics, or Prometheus's text."""
     registry = CollectorRegistry()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Body, Path, Request
 from fastapi.responses import JSONResponse
@@ -97,6 +97,17 @@ class AuditAnswer(_Value):
     detail: str
 
 
+class Revoked(_Value):
+    """That a token is good for nothing any more."""
+
+    revoked: Literal[True]
+
+
+REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"description": "A name, a password or a role that cannot be."}
+}
+
+
 @router.get("/users")
 def list_users(node: NodeOfApp, _user: Admin) -> list[UserAnswer]:
     """List the users by name."""
@@ -104,7 +115,7 @@ def list_users(node: NodeOfApp, _user: Admin) -> list[UserAnswer]:
         return [UserAnswer.model_validate(row) for row in accounts.listed(session)]
 
 
-@router.post("/users", status_code=HTTPStatus.CREATED, response_model=UserAnswer)
+@router.post("/users", status_code=HTTPStatus.CREATED, response_model=UserAnswer, responses=REFUSED)
 def add_user(
     node: NodeOfApp, user: Admin, given: Annotated[UserRequest, Body()]
 ) -> UserAnswer | JSONResponse:
@@ -120,7 +131,7 @@ def add_user(
     return UserAnswer.model_validate(row)
 
 
-@router.patch("/users/{account_id}", response_model=UserAnswer)
+@router.patch("/users/{account_id}", response_model=UserAnswer, responses=REFUSED)
 def change_user(
     node: NodeOfApp, user: Admin, account_id: Id, given: Annotated[UserChange, Body()]
 ) -> UserAnswer | JSONResponse:
@@ -153,7 +164,12 @@ def list_tokens(request: Request, node: NodeOfApp, _user: Viewer) -> list[TokenA
         return [TokenAnswer.model_validate(row) for row in rows]
 
 
-@router.post("/account/tokens", status_code=HTTPStatus.CREATED, response_model=NewTokenAnswer)
+@router.post(
+    "/account/tokens",
+    status_code=HTTPStatus.CREATED,
+    response_model=NewTokenAnswer,
+    responses=REFUSED,
+)
 def make_token(
     request: Request, node: NodeOfApp, user: Viewer, given: Annotated[TokenRequest, Body()]
 ) -> NewTokenAnswer | JSONResponse:
@@ -172,10 +188,10 @@ def make_token(
     return NewTokenAnswer(**_token(row).model_dump(), secret=secret)
 
 
-@router.delete("/account/tokens/{token_id}", response_model=None)
+@router.delete("/account/tokens/{token_id}", response_model=Revoked)
 def revoke_token(
     request: Request, node: NodeOfApp, user: Viewer, token_id: Id
-) -> dict[str, bool] | JSONResponse:
+) -> Revoked | JSONResponse:
     """Revoke one of one's own API tokens."""
     try:
         with node.database.write() as session:
@@ -183,7 +199,7 @@ def revoke_token(
             tokens.revoke(session, account, token_id, actor=user.name)
     except AccountError as error:
         return JSONResponse({"detail": str(error)}, HTTPStatus.NOT_FOUND)
-    return {"revoked": True}
+    return Revoked(revoked=True)
 
 
 @router.get("/audit")
