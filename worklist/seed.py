@@ -13,7 +13,7 @@ from rich.console import Console
 from sqlalchemy import select
 
 from dicom_node import migrations
-from dicom_node.config import Config, config_path, load_config
+from dicom_node.config import Config, config_path, load_config, parse
 from dicom_node.db import InstanceRow, JobRow, now
 from dicom_node.errors import ConfigError, NodeError, NotAllowedError
 from dicom_node.node import Node
@@ -161,7 +161,7 @@ def tell_destinations(config: Config, file: Path, target: Path | None) -> None:
             console.print(f"To send again, the node must know the destinations; add to {file}:\n")
             console.print(yaml.safe_dump(missing, sort_keys=False), markup=False)
         return
-    values = yaml.safe_load(file.read_text("utf-8")) or {}
+    values = parse(file.read_text("utf-8")) or {}
     for key, some in missing.items():
         values[key] = [*(values.get(key) or []), *some]
     values["data_directory"] = str(config.data_directory.resolve())
