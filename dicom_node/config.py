@@ -752,13 +752,21 @@ def config_path(given: Path | None) -> Path:
 
 
 MERGE_TAG = "tag:yaml.org,2002:merge"
+BOOL_TAG, STR_TAG = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its silent rule that of two equal keys the last one holds."""
+    """YAML without two of its silent rules.
+
+    Of two equal keys the last one holds; and the key ``on``, which a webhook has, is no word but
+    the truth value true (YAML 1.1, type bool).
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping; a key that stands twice is an error."""
+        for key, _ in node.value:
+            if key.tag == BOOL_TAG:
+                key.tag = STR_TAG
         plain = [key for key, _ in node.value if key.tag != MERGE_TAG]
         keys = [self.construct_object(key, deep=True) for key in plain]
         twice = [key for key in keys if keys.count(key) > 1]
@@ -766,6 +774,17 @@ class _Loader(yaml.SafeLoader):
             msg = f"the key {twice[0]!r} stands twice"
             raise yaml.constructor.ConstructorError(None, None, msg, node.start_mark)
         return super().construct_mapping(node, deep=deep)
+
+
+def parse(text: str) -> Any:  # noqa: ANN401 - YAML
+    """Return what the text of a configuration file says, unchecked.
+
+    Raises
+    ------
+    ValueError, RecursionError, yaml.YAMLError
+        If it is not YAML.
+    """
+    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
 
 
 def load_config(path: Path) -> Config:
@@ -778,8 +797,7 @@ def load_config(path: Path) -> Config:
         value out of range; the text names the key and the reason.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        values = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+        values = parse(path.read_text(encoding="utf-8"))
     # ValueError: not UTF-8, or a date or number that YAML reads and Python has not.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         msg = f"{path}: {' '.join(str(error).split())}"

@@ -46,6 +46,12 @@ OPEN_FOLDERS: Final = ("/static/",)
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 LARGEST_OPEN_BYTES: Final = 1 << 16
 """What somebody unknown may send: a name and a password."""
+LARGEST_BYTES: Final = 4 << 20
+"""What somebody known may send: the ids of a batch. It is read before their role is asked for."""
+FILE_PATHS: Final = frozenset(
+    {"/upload", "/api/instances", "/connections/sample", "/api/connections/sample"}
+)
+"""Where files go, which have limits of their own, looked at after the role."""
 
 FROM_ELSEWHERE: Final = (
     "Your browser says that a page of another origin asked for this; nothing was done. If it was "
@@ -54,7 +60,7 @@ FROM_ELSEWHERE: Final = (
 OUT_OF_DATE: Final = (
     "This form is out of date; nothing was done. Go back, reload the page, and send it again."
 )
-TOO_LARGE: Final = "This form is larger than any of this page."
+TOO_LARGE: Final = "This is larger than anything that is asked for here."
 NOT_KNOWN: Final = "Log in, or send a valid API token as `Authorization: Bearer`."
 
 
@@ -95,14 +101,19 @@ async def _pass(request: Request, receive: Receive) -> Response | Receive:
         return _ask_to_log_in(request)
     request.state.user = caller.user
     request.state.account_id = caller.account_id
-    if bearer is not None:  # a browser never sends one of itself: no page can forge it
-        return receive
-    request.state.csrf_token = sessions.csrf_token(session_token(request) or "")
-    return await _pass_form(request, receive) if unsafe else receive
+    if bearer is None:
+        request.state.csrf_token = sessions.csrf_token(session_token(request) or "")
+    return await _pass_body(request, receive) if unsafe else receive
 
 
-async def _pass_form(request: Request, receive: Receive) -> Response | Receive:
-    """Look for the session's token in a request that changes something."""
+async def _pass_body(request: Request, receive: Receive) -> Response | Receive:
+    """Limit what a request that changes something may hold; look for the session's token in it."""
+    if request.url.path not in FILE_PATHS:
+        if _declared_bytes(request) > LARGEST_BYTES:
+            return refuse(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
+        receive = _limited(receive, LARGEST_BYTES)
+    if bearer_of(request) is not None:
+        return receive  # a browser never sends one of itself: no page can forge it
     try:
         given, receive = await csrf.token_of(request, receive)
     except csrf.TooLargeError:
@@ -174,6 +185,12 @@ def _login_address(wanted: str) -> str:
         return "/login"
     path = parts.path + (f"?{parts.query}" if parts.query else "")
     return f"/login?next={quote(path, safe='/')}" if path not in {"", "/"} else "/login"
+
+
+def _declared_bytes(request: Request) -> int:
+    """Return how large a request says that its body is; 0 where it does not."""
+    length = request.headers.get("content-length", "")
+    return int(length[:20]) if length.isascii() and length.isdigit() else 0
 
 
 def _limited(receive: Receive, most_bytes: int) -> Receive:

@@ -226,13 +226,14 @@ class Stream:
             while not self._is_over():
                 try:
                     change = await asyncio.wait_for(listener.changes.get(), POLL_SECONDS)
-                    yield await run_in_threadpool(self._tell, change)
                 except TimeoutError:
-                    if time.monotonic() - beat >= HEARTBEAT_SECONDS:
-                        if not await run_in_threadpool(self._may_go_on):
-                            return
-                        beat = time.monotonic()
-                        yield ": beat\n\n"
+                    if time.monotonic() - beat < HEARTBEAT_SECONDS:
+                        continue
+                    change = None
+                if not await run_in_threadpool(self._may_go_on):
+                    return
+                beat = time.monotonic()
+                yield await run_in_threadpool(self._tell, change) if change else ": beat\n\n"
         finally:
             feed.leave(listener)
 
@@ -242,8 +243,11 @@ class Stream:
         return stopping is not None and stopping()
 
     def _may_go_on(self) -> bool:
-        """Return whether the user is still logged in."""
-        return identify(self._request) is not None
+        """Return whether the user is still logged in; without a database nothing is told anyway."""
+        try:
+            return identify(self._request) is not None
+        except SQLAlchemyError:
+            return True
 
     def _missed(self, known: int) -> str:
         """Return what has happened since an event."""

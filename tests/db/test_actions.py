@@ -168,7 +168,9 @@ def test_a_rerun_asks_for_weights_that_there_are(node: Node, tmp_path: Path) -> 
     with node.database.write() as session:
         instance = kept_instance(node.storage, tmp_path, cr_header())
         job_id = add_job(session, JobState.REPORTED, instance)
-    with pytest.raises(OrderError, match="no weights of this name; choose among tjnet-gpu, tjnet-cpu"):
+    with pytest.raises(
+        OrderError, match="no weights of this name; choose among tjnet-gpu, tjnet-cpu"
+    ):
         actions.do(node, job_id, "ada", Order("rerun", weights="../tjnet-cpu"))
     order = Order("rerun", weights="tjnet-cpu", priority=URGENT)
     first = actions.do(node, job_id, "ada", order).job_id

@@ -379,7 +379,10 @@ def test_rerun_of_several_is_a_batch(run: Callable[..., Ended], node: Node, tmp_
     ]
     for words, told in (
         (("--laterality", "L"), "a birth date or a side is corrected for one job at a time"),
-        (("--weights", "none"), "there are no weights of this name; choose among tjnet-gpu, tjnet-cpu"),
+        (
+            ("--weights", "none"),
+            "there are no weights of this name; choose among tjnet-gpu, tjnet-cpu",
+        ),
     ):
         assert run("rerun", *ids, *words) == Ended(USAGE, "", f"error: {told}\n")
     shown = run("rerun", *ids, "--json").out

@@ -201,6 +201,17 @@ def test_anchors_and_merge_keys_are_no_repetition(tmp_path: Path) -> None:
 # --- paths and URLs ----------------------------------------------------------------------------
 
 
+def test_the_webhook_of_the_docs_as_it_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """YAML 1.1 reads its key ``on`` as true."""
+    monkeypatch.setenv("BONEAGE_WEBHOOK_SECRET", SECRET)
+    words = (PROJECT / "docs" / "monitoring.md").read_text("utf-8")
+    example = words.partition("```yaml\nwebhooks:")[2].partition("```")[0]
+    (webhook,) = load(tmp_path, f"webhooks:{example}").webhooks
+    assert webhook.on == ["failed", "undelivered", "destination_down"]
+
+
 def test_relative_paths_are_relative_to_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

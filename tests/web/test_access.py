@@ -18,7 +18,7 @@ from worklist import accounts, passwords, sessions, throttle
 from worklist.access import AtLeast, Role
 from worklist.app import ROUTERS, create_app
 from worklist.cookies import SESSION
-from worklist.guard import OPEN_PATHS, SAFE, is_open
+from worklist.guard import LARGEST_BYTES, OPEN_PATHS, SAFE, is_open
 from worklist.login_page import local_path
 
 if TYPE_CHECKING:
@@ -387,6 +387,18 @@ def test_somebody_unknown_cannot_send_much(anonymous: httpx.Client) -> None:
     headers = {"Content-Type": FORM}
     chunks = (b"name=" + b"x" * 10_000 for _ in range(10))
     assert anonymous.post("/login", content=chunks, headers=headers).status_code == 400
+
+
+def test_nobody_can_send_more_than_is_asked_for(client_as: Callable[[str], httpx.Client]) -> None:
+    """A body is read before the role is asked for: it would fill the memory, or the disk."""
+    viewer = client_as("viewer")
+    declared = viewer.post("/api/jobs/1/notes", content=b" " * (LARGEST_BYTES + 1))
+    assert declared.status_code == 413
+    headers = {"Content-Type": "application/json"}
+    chunks = (b" " * (1 << 20) for _ in range(6))
+    answer = viewer.post("/api/jobs/1/notes", content=chunks, headers=headers)
+    assert answer.status_code == 400
+    assert viewer.post("/upload", content=b" " * (LARGEST_BYTES + 1)).status_code == 403
 
 
 # --- roles -------------------------------------------------------------------------------------

@@ -20,9 +20,10 @@ from dicom_node.states import DeliveryState, JobState
 from tests.peers import free_port, is_listening
 from tests.web.conftest import let_in
 from tests.web.test_worklist import COMMAND_SECONDS, Page, command
-from worklist import live
+from worklist import live, sessions
 from worklist.__main__ import GRACE_SECONDS
 from worklist.access import Role
+from worklist.cookies import SESSION
 from worklist.filters import DETERMINATIONS, READY, FilterError, JobQuery, read
 from worklist.listing import PAGE_SIZE
 
@@ -331,6 +332,19 @@ def test_a_stream_ends_with_the_session(
         assert ": beat" in lines
         monkeypatch.setattr(live.Stream, "_may_go_on", lambda _: False)
         assert list(lines)[-1] in {"", ": beat"}
+
+
+def test_after_the_logout_nothing_is_told(node: Node, make: Jobs, client: httpx.Client) -> None:
+    """On a busy node a stream is never idle: the login is looked at before each telling."""
+    with stream(client, "/live") as lines:
+        assert next(lines).startswith("retry:")
+        told = data_of(lines)
+        make.received()
+        next(told)
+        with node.database.write() as session:
+            sessions.end(session, client.cookies[SESSION])
+        make.received()
+        assert list(told) == []
 
 
 def test_an_event_committed_late_is_found(node: Node, make: Jobs) -> None:
