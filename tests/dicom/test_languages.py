@@ -52,7 +52,7 @@ def test_a_report_in_any_language_is_valid_and_its_texts_are_intact(
     comments = texts(report, "121106")
     assert comments[0] == headline(finding, words)
     assert comments[-1] == words("research_use")
-    # Headline and marking; the notices, of which one says who accepted it; determination and sex seen;
+    # Headline and marking; the notices, who accepted it among them; determination and sex seen;
     # what earlier results say.
     assert len(comments) == 2 + 7 + 2 + 3
     read_by_dcmtk = dsrdump(path)
