@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import itertools
 import json
 import logging
@@ -11,7 +12,7 @@ import threading
 import traceback
 import warnings
 from logging.handlers import RotatingFileHandler
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TextIO, cast
 
 import structlog
 
@@ -55,11 +56,26 @@ def configure(level: str = "INFO") -> None:
             as_kept_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_STANDARD_ERROR),
         cache_logger_on_first_use=True,
     )
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
+
+
+class _StandardError(io.TextIOBase):
+    """The standard error of the moment: loggers are kept, and it may be replaced and closed."""
+
+    def write(self, text: str) -> int:
+        """Write to it."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Let it be written out."""
+        sys.stderr.flush()
+
+
+_STANDARD_ERROR: Final = cast("TextIO", _StandardError())
 
 
 def _is_loud(record: logging.LogRecord) -> bool:

@@ -13,7 +13,6 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
-import structlog
 from PIL import Image
 
 from dicom_node import jobs, log, migrations
@@ -64,13 +63,11 @@ def module_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 def assessed(module_node: Node) -> Assessed:
     """Return phantom jobs that the real pipeline has assessed."""
     log.configure()
-    structlog.configure(cache_logger_on_first_use=False)  # what is cached cannot be put back
     log.keep(module_node.config.log_folder, "assess", 10, 5)
     try:
         return assess_phantoms(module_node, load_estimator(module_node.config.inference))
     finally:  # the jobs of other tests have the same numbers
         log.stop_keeping()
-        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
