@@ -42,6 +42,7 @@ WORK_MS: Final = 90_000
 """How long the node may take for what the page then shows."""
 HUNDRED: Final = "/?state=sent&state=confirmed"
 MISSING: Final = "the file is missing"
+UNFOLD: Final = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 FAILED_SENDS: Final = "Failed sends of the last 7 days"
 
 
@@ -333,12 +334,16 @@ def test_every_page_is_for_everyone(day: Day, page: Page) -> None:
         *("/", "/batches", batch, "/upload", "/archives", "/dashboard", "/connections"),
         *("/users", "/audit", "/account", f"/jobs/{picture}", f"/jobs/{rejected}"),
         *(f"/compare/{picture}/{again}", f"/actions/rerun?job={picture}"),
-        f"/actions/retry?job={picture}&job={rejected}",
+        *(f"/actions/retry?job={picture}&job={rejected}", f"/actions/accept?job={rejected}"),
     )
     for width_px in (PHONE_PX, DESK_PX):
         page.set_viewport_size({"width": width_px, "height": 900})
         for place in places:
             page.goto(place)
+            page.evaluate(UNFOLD)
+            if place == f"/jobs/{picture}":  # read only now
+                for part in (".tree", ".log", "#header-table"):
+                    page.locator(part).wait_for()
             assert (place, width_px, faults_of(page, width_px)) == (place, width_px, [])
 
 
