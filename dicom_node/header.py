@@ -119,7 +119,9 @@ def read_header(path: Path) -> Dataset:
         # pydicom's own OSError, on a damaged sequence, carries no number.
         if isinstance(error, OSError) and error.errno not in {None, errno.ENOENT}:
             raise
-        msg = f"the header cannot be parsed ({type(error).__name__})"
+        is_there = not isinstance(error, FileNotFoundError)
+        why = f"the header cannot be parsed ({type(error).__name__})"
+        msg = why if is_there else "the file is missing"
         raise UnreadableError(msg) from error
     return header
 

@@ -151,10 +151,16 @@ def destination(name: str, ae_title: str, port: int, **values: Any) -> dict[str,
 @contextmanager
 def running_node(folder: Path, dcmtk: Dcmtk, **values: Any) -> Iterator[RunningNode]:  # noqa: ANN401
     """Run a node until the block ends, and check that it stops cleanly."""
-    config_file = write_config(folder, **values)
+    with serving(write_config(folder, **values), dcmtk) as node:
+        yield node
+
+
+@contextmanager
+def serving(config_file: Path, dcmtk: Dcmtk) -> Iterator[RunningNode]:
+    """Run the node of a configuration file until the block ends."""
     config = load_config(config_file)
     command = [sys.executable, "-m", "dicom_node", "--config", str(config_file), "serve"]
-    with running(command, folder) as peer:
+    with running(command, config_file.parent) as peer:
         peer.wait_for(
             lambda: dcmtk.echoscu(config.node.port).returncode == 0, "the node's listener"
         )

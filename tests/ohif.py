@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from playwright.sync_api import sync_playwright
 from starlette.applications import Starlette
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from tests.peers import missing, need
+from tests.peers import missing
+from tests.web.browser import chromium
 from tests.web.conftest import served
 
 if TYPE_CHECKING:
@@ -59,14 +59,6 @@ PAGE_CONFIG: Final = {
     ],
 }
 """What stands in OHIF's app-config.js: where DICOMweb is."""
-
-CHROMIUM_FLAGS: Final = (
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Whatever would leave this machine fails at once.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 
 
 def reader(name: str) -> Path:
@@ -164,11 +156,9 @@ class Ohif:
 @contextmanager
 def open_study(orthanc: Orthanc, study_instance_uid: str) -> Iterator[Ohif]:
     """Open a study of an Orthanc in OHIF's basic viewer, in a Chromium of its own."""
-    chromium, page_folder = need("chromium"), reader("ohif")
     with (
-        served(page_server(page_folder, orthanc.rest)) as client,
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS)) as browser,
+        served(page_server(reader("ohif"), orthanc.rest)) as client,
+        chromium() as browser,
     ):
         page = browser.new_page(viewport=WINDOW_PX)  # type: ignore[arg-type]
         ohif = Ohif(page)

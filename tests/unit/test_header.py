@@ -159,7 +159,7 @@ def test_no_dicom_file(tmp_path: Path, content: bytes) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableError, match="FileNotFoundError"):
+    with pytest.raises(UnreadableError, match="the file is missing"):
         read_header(tmp_path / "absent.dcm")
 
 

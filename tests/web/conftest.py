@@ -19,6 +19,7 @@ from dicom_node.config import load_config
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState, JobState
 from tests.peers import HOST, running, wait_until
+from tests.web.browser import chromium
 from worklist import accounts, passwords, sessions
 from worklist.access import Role
 from worklist.app import create_app
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from playwright.sync_api import Browser
     from starlette.applications import Starlette
 
 START_SECONDS = 30.0
@@ -200,6 +202,16 @@ def served(app: Starlette, **options: Any) -> Iterator[httpx.Client]:  # noqa: A
         server.should_exit = True
         thread.join(START_SECONDS)
         listening.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return Chromium, one for each module.
+
+    While it is open, nothing may call ``asyncio.run`` in this thread: playwright has a loop there.
+    """
+    with chromium() as opened:
+        yield opened
 
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of users that live as long as a test

@@ -26,7 +26,7 @@ from dicom_node.radiograph import wrap_radiograph
 from dicom_node.states import DeliveryState, JobState
 from models.phantom import draw_phantom
 from tests.web.assessed import NAME, SECRETS, Assessed, assess_phantoms, receive
-from tests.web.browser import axe_violations, chromium, complaints_of, known_as
+from tests.web.browser import complaints_of, known_as
 from tests.web.conftest import Jobs, let_in, private, served
 from worklist.access import Role
 from worklist.app import create_app
@@ -76,12 +76,6 @@ def page_client(module_node: Node) -> Iterator[httpx.Client]:
     with served(create_app(module_node)) as client:
         let_in(client, module_node, "admin", Role.ADMIN)
         yield client
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -328,32 +322,6 @@ def test_without_scripts_there_is_all_but_the_window(
     page.get_by_text("Header of the radiograph", exact=True).click()
     page.get_by_role("link", name="Header of the radiograph").click()
     assert page.get_by_role("rowheader", name="PatientName").is_visible()
-    context.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-def test_everybody_can_use_it(
-    browser: Browser, page_client: httpx.Client, assessed: Assessed, scheme: Scheme, width: int
-) -> None:
-    context = browser.new_context(
-        **known_as(page_client),
-        color_scheme=scheme,
-        viewport={"width": width, "height": 900},
-    )
-    page = context.new_page()
-    complaints = complaints_of(page)
-    open_job(page, assessed.again)
-    for words in ("Mouse and keys", "The numbers of the chart"):
-        page.get_by_text(words, exact=True).click()
-    for summary in page.locator(".details > details > summary").all():
-        summary.click()
-    page.get_by_role("searchbox").wait_for()
-    page.locator(".log").wait_for()
-    page.locator(".tree").wait_for()
-    assert axe_violations(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert complaints == []
     context.close()
 
 

@@ -1,43 +1,22 @@
-"""The list in a real browser: what comes while one looks, keys, selection, phones, and axe."""
+"""The list in a real browser: what comes while one looks, keys, selection, and selection."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from dicom_node.states import DeliveryState, JobState
-from tests.ohif import CHROMIUM_FLAGS
-from tests.peers import missing, need
+from dicom_node.states import JobState
 from tests.web.browser import known_as
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import httpx
     from playwright.sync_api import Browser, Page
 
     from tests.web.conftest import Jobs
 
-AXE: Final = Path(__file__).resolve().parents[1] / ".peers" / "axe" / "axe.min.js"
-AXE_RUN: Final = """async () => (await axe.run({runOnly: ["wcag2a", "wcag2aa", "wcag21a",
-    "wcag21aa", "wcag22aa", "best-practice"]})).violations.map(
-    (found) => [found.id, found.nodes.map((node) => node.html)])"""
 PATIENT = {"PatientName": "Phantom^Ada", "PatientID": "PH-1", "StudyDate": "20250131"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(
-            executable_path=need("chromium"), args=list(CHROMIUM_FLAGS)
-        ) as opened,
-    ):
-        yield opened
 
 
 def opened(browser: Browser, client: httpx.Client, path: str = "/", **options: Any) -> Page:  # noqa: ANN401 - playwright's own
@@ -117,32 +96,4 @@ def test_all_that_a_filter_shows(browser: Browser, make: Jobs, client: httpx.Cli
     assert ["all", "yes"] in sent
     page.locator('input[name="job"]').first.uncheck()
     expect(page.locator("#picked")).to_have_text("49 selected")
-    page.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1440])
-def test_it_fits_and_everyone_can_use_it(
-    browser: Browser, make: Jobs, client: httpx.Client, width: int, scheme: str
-) -> None:
-    if not AXE.is_file():
-        missing("axe")
-    _, (lost, arrived) = make.reported(120, destinations=("PACS", "ARCHIVE"), **PATIENT)
-    make.deliver(lost, DeliveryState.EXHAUSTED, "given up after 11 attempts: cannot connect")
-    make.deliver(arrived, DeliveryState.SENT)
-    make.rejected("the picture does not look like a hand radiograph", **PATIENT)
-    page = opened(
-        browser,
-        client,
-        viewport={"width": width, "height": 900},
-        color_scheme=scheme,
-        bypass_csp=True,
-    )
-    page.get_by_text("More filters").click()
-    page.keyboard.press("j")
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    page.evaluate(AXE.read_text("utf-8"))
-    assert page.evaluate(AXE_RUN) == []
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"list-{width}-{scheme}.png", full_page=True)
     page.close()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from pydicom.uid import JPEG2000Lossless
 
 from dicom_node import vocabulary as v
-from tests.ohif import CHROMIUM_FLAGS, WINDOW_PX, Ohif, reader
-from tests.peers import HOST, need, wait_until
+from tests.ohif import WINDOW_PX, Ohif, reader
+from tests.peers import HOST, wait_until
 from tests.samples import a_finding
 from tests.web.browser import known_as
 from tests.web.store import a_phantom, add_results, keep
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
+    from playwright.sync_api import Browser
 
     from dicom_node.node import Node
 
@@ -60,7 +61,9 @@ def absent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def opened(node: Node, client: httpx.Client, installed: None) -> Iterator[tuple[Ohif, list[str]]]:
+def opened(
+    browser: Browser, node: Node, client: httpx.Client, installed: None
+) -> Iterator[tuple[Ohif, list[str]]]:
     """Return OHIF with a phantom's study open, and the addresses that it asked."""
     del installed
     radiograph = a_phantom(is_drawn=True, PatientName="Phantom^Hand")
@@ -68,21 +71,16 @@ def opened(node: Node, client: httpx.Client, installed: None) -> Iterator[tuple[
     add_results(node, keep(node, radiograph))
     path = viewer.study_url(str(radiograph.StudyInstanceUID))
     asked: list[str] = []
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(
-            executable_path=need("chromium"), args=list(CHROMIUM_FLAGS)
-        ) as browser,
-    ):
-        page = browser.new_page(**known_as(client), viewport=WINDOW_PX)  # type: ignore[arg-type]
-        page.set_default_timeout(1000 * SHOWN_SECONDS)
-        page.add_init_script(NOTE_VIOLATIONS)
-        ohif = Ohif(page)
-        page.on("pageerror", lambda error: ohif.errors.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(str(client.base_url.join(str(path))))
-        ohif.overlay().wait_for()
-        yield ohif, asked
+    page = browser.new_page(**known_as(client), viewport=WINDOW_PX)  # type: ignore[arg-type]
+    page.set_default_timeout(1000 * SHOWN_SECONDS)
+    page.add_init_script(NOTE_VIOLATIONS)
+    ohif = Ohif(page)
+    page.on("pageerror", lambda error: ohif.errors.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(str(client.base_url.join(str(path))))
+    ohif.overlay().wait_for()
+    yield ohif, asked
+    page.close()
 
 
 def greys(ohif: Ohif) -> int:
