@@ -34,13 +34,13 @@ def refuse(request: Request, status: int, text: str) -> Response:
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer an address that leads nowhere, or a method that is not for reading."""
+    """Answer an address that leads nowhere, a method that is not for reading, or what is wrong."""
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
     if status == HTTPStatus.NOT_FOUND:
-        return message(request, status, "There is no such page.")
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return refuse(request, status, getattr(error, "detail", ""))
-    return message(request, status, "This page can only be read.")
+        return refuse(request, status, "There is no such page.")
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return refuse(request, status, "This page can only be read.")
+    return refuse(request, status, str(getattr(error, "detail", "")))
 
 
 def on_bad_address(request: Request, error: Exception) -> Response:
@@ -57,7 +57,7 @@ def on_database_error(request: Request, error: Exception) -> Response:
     """Answer while the database is away or has no tables yet."""
     log.error("database cannot be read", error=type(error).__name__)
     text = "The database cannot be read. Is it running, and has `db upgrade` been run?"
-    return message(request, HTTPStatus.SERVICE_UNAVAILABLE, text)
+    return refuse(request, HTTPStatus.SERVICE_UNAVAILABLE, text)
 
 
 def on_defect(request: Request, error: Exception) -> Response:
@@ -65,7 +65,7 @@ def on_defect(request: Request, error: Exception) -> Response:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno}"
     log.error("page failed", error=type(error).__name__, where=where)
-    answer = message(
+    answer = refuse(
         request, HTTPStatus.INTERNAL_SERVER_ERROR, "The page failed; the log says where."
     )
     answer.headers.update(HEADERS)  # made outside of every middleware
