@@ -82,6 +82,11 @@ class Broker:
     def __init__(self, url: str) -> None:
         self.url = url
         self.app = make_app(url)
+        # A worker waits for an answer for longer, and again. Who hands over a hint does not: a
+        # broker that hangs would hold up a page, or the sweeper, for a minute with each.
+        self._sender = make_app(url)
+        options = {"socket_timeout": CONNECT_SECONDS, "retry_on_timeout": False}
+        self._sender.conf.broker_transport_options |= options
         self._client = redis.Redis.from_url(
             url.replace("redis+socket://", "unix://", 1),
             socket_connect_timeout=CONNECT_SECONDS,
@@ -91,7 +96,9 @@ class Broker:
     def enqueue(self, queue: Queue, item_id: int, priority: Priority = Priority.NORMAL) -> bool:
         """Hand one id to a queue; False where the broker is away, which the sweeper mends."""
         try:
-            self.app.send_task(queue, args=[item_id], queue=key_of(queue, priority), retry=False)
+            self._sender.send_task(
+                queue, args=[item_id], queue=key_of(queue, priority), retry=False
+            )
         except BROKER_ERRORS:
             return False
         return True
@@ -123,6 +130,7 @@ class Broker:
     def close(self) -> None:
         """Close all connections."""
         self.app.close()
+        self._sender.close()
         self._client.close()
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
 from fastapi.routing import APIRoute
 
+from dicom_node import audit
 from dicom_node.errors import MismatchError
 from dicom_node.header import text
 from dicom_node.node import Node
@@ -186,9 +187,9 @@ def _check_unburned(file: retrieve.File) -> None:
 @router.api_route(SERIES, methods=READ, **INSTANCES)
 @router.api_route(INSTANCE, methods=READ, **INSTANCES)
 def send_instances(
-    request: Request, node: NodeOfApp, _user: Viewer, address: AddressOfPath
+    request: Request, node: NodeOfApp, user: Viewer, address: AddressOfPath
 ) -> Response:
-    """Send a study, a series or an instance."""
+    """Send a study, a series or an instance; who took it is noted, as of any download."""
     if _is_private(request):
         raise DicomWebError(HTTPStatus.FORBIDDEN, NAMED)
     ranges, is_one = accepted(request), bool(address.instance)
@@ -197,6 +198,9 @@ def send_instances(
     answer.headers.update(lacking)
     if lacking:
         answer.status_code = HTTPStatus.PARTIAL_CONTENT
+    if request.method == "GET":
+        with node.database.write() as session:
+            audit.note(session, user.name, "downloaded", f"study {address.study}", "by DICOMweb")
     return answer
 
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
+import structlog
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from worklist.sessions import Caller
+
+log = structlog.get_logger()
 
 OPEN_PATHS: Final = frozenset(
     {
@@ -152,8 +155,11 @@ def identify(request: Request) -> Caller | None:
             caller = sessions.find(session, secret, node.config.worklist) if secret else None
             touch = sessions.touch
     if caller is not None and caller.is_stale and not _asks_by_itself(request):
-        with node.database.write() as session:
-            touch(session, secret)
+        try:
+            with node.database.write() as session:
+                touch(session, secret)
+        except SQLAlchemyError as error:  # a full disk can still be read from
+            log.warning("last use not noted", error=type(error).__name__)
     return caller
 
 

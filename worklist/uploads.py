@@ -106,7 +106,8 @@ def _form_parser(boundary: bytes, folder: Path, parts: list[Part]) -> FormParser
     """Return what writes the files of a form into a folder, under names of its own."""
 
     def keep(file: File) -> None:
-        file.flush_to_disk()
+        if file.in_memory:  # as an empty one stays
+            file.flush_to_disk()
         file.close()
         if not file.file_name and not file.size:  # a form sent with nothing chosen
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,8 +51,24 @@ def test_a_broker_that_goes_and_comes_back(client: Broker, port: int, tmp_path: 
 
 def test_one_try_to_enqueue_is_one_try(client: Broker) -> None:
     """Left to itself, kombu tries for seconds, and again with each of a thousand ids."""
-    options = client.app.connection_for_write()._extract_failover_opts()
+    options = client._sender.connection_for_write()._extract_failover_opts()
     assert options["max_retries"] == 0
+
+
+def test_a_broker_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+    """Asked once, with the patience of one connection: a page waits for it."""
+    socket = tmp_path / "b" / "valkey.sock"
+    with running(embedded_server_command(socket), tmp_path) as peer:
+        peer.wait_for(socket.exists, "the embedded server")
+        client = Broker(f"redis+socket://{socket}")
+        options = client._sender.connection_for_write().transport_options
+        assert (options["socket_timeout"], options["retry_on_timeout"]) == (2.0, False)
+        assert client.enqueue("assess", 1)
+        peer.process.send_signal(signal.SIGSTOP)
+        assert not client.enqueue("assess", 2)
+        peer.process.send_signal(signal.SIGCONT)
+        assert client.enqueue("assess", 3)
+        client.close()
 
 
 def test_the_embedded_server(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 from fastapi.routing import APIRoute
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from dicom_node.db import AccountRow, AuditRow, LoginFailureRow, WebSessionRow, now
 from tests.peers import HOST
@@ -480,3 +480,20 @@ def test_without_a_database_the_door_stays_shut(make_node: Callable[[str], Node]
         assert client.get("/jobs/1").status_code == 503
         client.headers["Authorization"] = "Bearer any"
         assert client.get("/jobs/1").status_code == 503
+        assert "cannot be read" in client.get("/api/jobs").json()["detail"]
+
+
+def test_a_database_that_takes_nothing_can_be_read(node: Node, client: httpx.Client) -> None:
+    """As on a full disk, when the moment of last use cannot be written."""
+    with node.database.write() as session:
+        session.execute(update(WebSessionRow).values(seen_at=now() - timedelta(minutes=5)))
+        words = (
+            "CREATE TRIGGER full BEFORE UPDATE ON web_session BEGIN SELECT RAISE(ABORT, ''); END"
+        )
+        session.execute(text(words))
+    assert client.get("/").status_code == 200
+
+
+def test_an_error_has_its_own_words(client: httpx.Client) -> None:
+    assert "There is no order" in client.get("/live?sort=x").text
+    assert client.get("/api/nothing").json()["detail"] == "There is no such page."

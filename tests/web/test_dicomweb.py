@@ -20,7 +20,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from dicom_node import migrations
+from dicom_node import audit, migrations
 from dicom_node import vocabulary as v
 from dicom_node.config import load_config
 from dicom_node.db import InstanceRow
@@ -503,6 +503,15 @@ def test_a_missing_file_is_said(node: Node, client: httpx.Client) -> None:
     headers = client.get(f"/dicomweb/studies/{study.uid}/metadata")
     assert len(headers.json()) == 2
     assert "1 of 3" in headers.headers["warning"]
+
+
+def test_who_took_a_study_is_noted(node: Node, client: httpx.Client) -> None:
+    study = make_study(node, a_phantom())
+    assert client.get(f"/dicomweb/studies/{study.uid}/metadata").status_code == 200
+    assert client.get(f"/dicomweb/studies/{study.uid}").status_code == 200
+    with node.database.read() as session:
+        [row] = [row for row in audit.entries(session, limit=9) if row.action == "downloaded"]
+    assert (row.actor, row.subject) == ("admin", f"study {study.uid}")
 
 
 def test_a_damaged_file_is_no_failure(node: Node, client: httpx.Client) -> None:
