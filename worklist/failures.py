@@ -51,7 +51,7 @@ def refuse(request: Request, status: int, text: str) -> Response:
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
-    """Answer an address that leads nowhere, or a method that is not for reading, or what is wrong."""
+    """Answer an address that leads nowhere, a method that is not for it, or what else is wrong."""
     status, said, headers = HTTPStatus.BAD_REQUEST, "", None
     if isinstance(error, HTTPException):
         status, said, headers = HTTPStatus(error.status_code), error.detail, error.headers
