@@ -252,7 +252,10 @@ def resume(node: Node) -> int:
         )
         ids = session.scalars(idle.order_by(BatchRow.id)).all()
     for batch_id in ids:
-        run(node, batch_id, STEPS_OF_A_SWEEP)
+        try:
+            run(node, batch_id, STEPS_OF_A_SWEEP)
+        except Exception:  # the edge: one that cannot go on must not keep the sweeper from the rest
+            log.exception("batch not resumed", batch=batch_id)
     return len(ids)
 
 

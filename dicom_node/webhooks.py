@@ -27,6 +27,8 @@ from dicom_node.db import DeliveryRow, EventRow, JobRow, MarkRow, NoticeRow, now
 from dicom_node.states import GIVEN_UP, JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
     from dicom_node.config import Webhook
@@ -220,21 +222,41 @@ _OCCASIONS: Final = {
 
 
 def post_due(node: Node) -> int:
-    """Post what is due; returns how many were taken."""
-    with node.database.read() as session:
-        due = session.scalars(
-            select(NoticeRow)
-            .where(NoticeRow.ended_at.is_(None), NoticeRow.next_attempt_at <= now())
-            .order_by(NoticeRow.next_attempt_at)
-            .limit(BATCH)
-        ).all()
-    if not due:
-        return 0
-    by_url = {webhook.url: webhook for webhook in node.config.webhooks}
+    """Post what is due; returns how many were taken.
+
+    A webhook that cannot be reached is left until the next time, lest others wait behind it.
+    """
+    _give_up_strangers(node)
+    taken = 0
     with httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False) as client:
-        return sum(
-            _post(node, client, by_url.get(row.url), row) for row in due if _claim(node, row)
-        )
+        for webhook in node.config.webhooks:
+            for row in _due(node, webhook):
+                if not _claim(node, row):
+                    continue
+                status = _post(node, client, webhook, row)
+                if status is None:
+                    break
+                taken += httpx.codes.is_success(status)
+    return taken
+
+
+def _due(node: Node, webhook: Webhook) -> Sequence[NoticeRow]:
+    """Return what a webhook is to be told now, what has waited longest first."""
+    query = select(NoticeRow).where(
+        NoticeRow.ended_at.is_(None),
+        NoticeRow.next_attempt_at <= now(),
+        NoticeRow.url == webhook.url,
+    )
+    with node.database.read() as session:
+        return session.scalars(query.order_by(NoticeRow.next_attempt_at).limit(BATCH)).all()
+
+
+def _give_up_strangers(node: Node) -> None:
+    """Give up what was meant for webhooks that are configured no more."""
+    urls = [webhook.url for webhook in node.config.webhooks]
+    strangers = update(NoticeRow).where(NoticeRow.ended_at.is_(None), NoticeRow.url.not_in(urls))
+    with node.database.write() as session:
+        session.execute(strangers.values(ended_at=now()))
 
 
 def _claim(node: Node, row: NoticeRow) -> bool:
@@ -258,23 +280,21 @@ def _claim(node: Node, row: NoticeRow) -> bool:
         return bool(session.execute(statement).rowcount == 1)  # type: ignore[attr-defined]
 
 
-def _post(node: Node, client: httpx.Client, webhook: Webhook | None, row: NoticeRow) -> bool:
-    """Post one notice; one to a webhook that is configured no more is given up."""
-    if webhook is None:
-        _end(node, row.id, taken=False)
-        return False
+def _post(node: Node, client: httpx.Client, webhook: Webhook, row: NoticeRow) -> int | None:
+    """Post one notice; returns the status of the answer, None where there was none."""
     body = json.dumps(row.body, separators=(",", ":")).encode()
     headers = signed_headers(body, f"notice-{row.id}", webhook_secret(webhook), now())
+    status, problem = None, ""
     try:
-        status: int | str = client.post(row.url, content=body, headers=headers).status_code
+        status = client.post(row.url, content=body, headers=headers).status_code
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        status = type(error).__name__
-    taken = isinstance(status, int) and httpx.codes.is_success(status)
-    if taken:
-        _end(node, row.id, taken=True)
+        problem = type(error).__name__
+    if status is not None and httpx.codes.is_success(status):
+        _end(node, row.id)
     else:  # the address may hold a secret, so it is not logged
-        log.warning("webhook not reached", notice=row.id, status=status, attempt=row.attempts + 1)
-    return taken
+        attempt = row.attempts + 1
+        log.warning("webhook not reached", notice=row.id, status=status or problem, attempt=attempt)
+    return status
 
 
 def signed_headers(
@@ -309,10 +329,11 @@ def _key(secret: str) -> bytes:
     return secret.encode()
 
 
-def _end(node: Node, notice_id: int, *, taken: bool) -> None:
+def _end(node: Node, notice_id: int) -> None:
+    """Note that a notice was taken."""
     with node.database.write() as session:
         row = session.get_one(NoticeRow, notice_id)
-        row.ended_at, row.taken = now(), taken
+        row.ended_at, row.taken = now(), True
 
 
 def forget_old(node: Node) -> None:

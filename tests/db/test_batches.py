@@ -109,6 +109,19 @@ def test_what_a_stopped_process_left_is_taken_up_by_the_sweeper(
     assert sweep_once(node)["batches_resumed"] == 0
 
 
+def test_a_batch_that_cannot_go_on_does_not_stop_the_sweeper(
+    node: Node, assessed: Callable[[int], list[int]]
+) -> None:
+    """As one whose order another version wrote."""
+    bad, good = (batches.create(node, "ada", Order("rerun"), assessed(2)) for _ in range(2))
+    for batch_id in (bad, good):
+        let_go(node, batch_id)
+    with node.database.write() as session:
+        batches.get(session, bad).settings = {"action": "rerun", "unknown": 1}
+    assert sweep_once(node)["batches_resumed"] == 2
+    assert progress(node, good).done == 2
+
+
 def test_two_that_work_on_one_batch_do_nothing_twice(
     node: Node, assessed: Callable[[int], list[int]]
 ) -> None:

@@ -21,7 +21,7 @@ from dicom_node.config import Webhook
 from dicom_node.db import EchoRow, MarkRow, NoticeRow, now
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState
-from tests.peers import HOST
+from tests.peers import HOST, free_port
 from tests.web.conftest import Jobs
 
 if TYPE_CHECKING:
@@ -123,6 +123,24 @@ def test_a_failure_is_told_until_it_is_taken(node: Node, monkeypatch: pytest.Mon
         "page": f"http://127.0.0.1:8000/jobs/{job_id}",
     }
     assert b"SECRET" not in body.upper()
+
+
+def test_one_that_cannot_be_reached_holds_up_no_other(node: Node) -> None:
+    with receiver() as other:
+        dead = f"http://{HOST}:{free_port()}/hook"
+        told = telling(node, Webhook(url=dead), Webhook(url=other.url))
+        make = Jobs(told)
+        for _ in range(3):
+            make.failed("")
+        assert webhooks.write_down(told) == 6
+        assert webhooks.post_due(told) == len(other.taken) == 3
+        with node.database.read() as session:
+            tried = session.scalars(select(NoticeRow.attempts).where(NoticeRow.url == dead))
+            assert sorted(tried) == [0, 0, 1]
+    assert webhooks.post_due(telling(node)) == 0
+    with node.database.read() as session:
+        ended = session.scalars(select(NoticeRow.taken).where(NoticeRow.ended_at.is_not(None)))
+        assert sorted(ended) == [False] * 3 + [True] * 3, "configured no more"
 
 
 def test_the_pause_grows_and_has_an_end(node: Node) -> None:
