@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
     from dicom_node.node import Node
 
-    Operation = APIOperation[Any, Any, Any, Any]
-    AnyCase = Case[Any]
-
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 """pynetdicom leaves it where nobody listens."""
 
@@ -79,7 +76,7 @@ class Api:
     schema: Any
     known: dict[str, list[Any]]
 
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[APIOperation[Any, Any, Any, Any]]:
         """Return every operation that is described."""
         return [found.ok() for found in self.schema.get_all_operations()]
 
@@ -148,10 +145,10 @@ def asking() -> Iterator[requests.Session]:
 
 def explore(
     api: Api,
-    operation: Operation,
+    operation: APIOperation[Any, Any, Any, Any],
     mode: GenerationMode,
     examples: int,
-    use: Callable[[AnyCase], None],
+    use: Callable[[Case[Any]], None],
 ) -> None:
     """Use invented requests of an operation; half of them name what is there."""
 
@@ -164,7 +161,7 @@ def explore(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode), draw=st.data())
-    def run(case: AnyCase, draw: st.DataObject) -> None:
+    def run(case: Case[Any], draw: st.DataObject) -> None:
         if draw.draw(st.booleans()):
             for name in set(case.path_parameters) & set(api.known):
                 case.path_parameters[name] = draw.draw(st.sampled_from(api.known[name]))
@@ -180,7 +177,7 @@ def test_every_operation_answers_as_it_is_described(api: Api, mode: GenerationMo
         for number, operation in enumerate(api.operations()):
             headers = api.token(Role.ADMIN, f"admin-{number}")
 
-            def use(case: AnyCase, headers: dict[str, str] = headers) -> None:
+            def use(case: Case[Any], headers: dict[str, str] = headers) -> None:
                 answer = case.call(base_url=api.url, session=session, headers=headers)
                 assert answer.status_code != 500, case.as_curl_command()
                 case.validate_response(answer, checks=CHECKS)
@@ -191,7 +188,7 @@ def test_every_operation_answers_as_it_is_described(api: Api, mode: GenerationMo
 def test_nobody_unknown_gets_in_or_changes_anything(api: Api) -> None:
     before = api.rows()
 
-    def use(case: AnyCase) -> None:
+    def use(case: Case[Any]) -> None:
         answer = case.call(base_url=api.url, session=session)
         assert answer.status_code == 401, case.as_curl_command()
         case.validate_response(answer, checks=CHECKS)
@@ -208,7 +205,7 @@ def test_nobody_does_what_takes_a_higher_role(api: Api) -> None:
     refused: Counter[Role] = Counter()
     before = {**api.rows(), "api_token": []}  # a token says when it was used last
 
-    def use(case: AnyCase, role: Role) -> None:
+    def use(case: Case[Any], role: Role) -> None:
         answer = case.call(base_url=api.url, session=session, headers=headers[role])
         assert answer.status_code == 403, case.as_curl_command()
         refused[role] += 1
@@ -222,7 +219,7 @@ def test_nobody_does_what_takes_a_higher_role(api: Api) -> None:
     assert {**api.rows(), "api_token": []} == before
 
 
-def least_role(operation: Operation) -> Role:
+def least_role(operation: APIOperation[Any, Any, Any, Any]) -> Role:
     return Role.of(operation.definition.raw.get("x-least-role", "viewer"))
 
 
