@@ -1,13 +1,14 @@
-"""Dashboard and metrics over a long history: ``python -m bench.dashboard [JOBS [DAYS]]``.
+"""Dashboard and metrics over a long history: ``python -m bench.dashboard [--jobs N] [--days N]``.
 
-The history is made anew in a temporary folder, evenly over the days: about eight events
-a job.
+The history is made anew on SQLite in a temporary folder, evenly over the days: about eight events
+a job. With ``--config`` it is that of a node, on any database, that was filled before
+(``python -m worklist seed``).
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -28,8 +29,18 @@ if TYPE_CHECKING:
 TIMES = 15
 
 
-def main(jobs: int = 1_000_000, days: int = 365) -> None:
+def main() -> None:
     """Print how long each takes."""
+    parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--config", type=Path, help="of a node that was filled before")
+    given = parser.parse_args()
+    if given.config is not None:
+        node = Node.of(load_config(given.config))
+        measure(node)
+        node.close()
+        return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "config.yaml")
         file.write_text(
@@ -39,18 +50,22 @@ def main(jobs: int = 1_000_000, days: int = 365) -> None:
         )
         node = Node.of(load_config(file))
         migrations.upgrade(node.config)
-        write_history(node, jobs, days)
-        write_heartbeats(node)
-        began = time.perf_counter()
-        hours = tally.close_hours(node.database)
-        took = time.perf_counter() - began
-        print(f"{jobs} jobs in {days} days: {hours} hours counted in {took:.1f} s")
-        registry = CollectorRegistry()
-        registry.register(NodeCollector(node))
-        _measure("/metrics", lambda: generate_latest(registry))
-        _measure("dashboard, 24 hours", lambda: look(node, "hour"))
-        _measure("dashboard, 30 days", lambda: look(node, "day"))
+        write_history(node, given.jobs, given.days)
+        measure(node)
         node.close()
+
+
+def measure(node: Node) -> None:
+    """Count the hours, then ask again and again."""
+    write_heartbeats(node)
+    began = time.perf_counter()
+    hours = tally.close_hours(node.database)
+    print(f"{hours} hours counted in {time.perf_counter() - began:.1f} s")
+    registry = CollectorRegistry()
+    registry.register(NodeCollector(node))
+    _measure("/metrics", lambda: generate_latest(registry))
+    _measure("dashboard, 24 hours", lambda: look(node, "hour"))
+    _measure("dashboard, 30 days", lambda: look(node, "day"))
 
 
 def _measure(name: str, action: Callable[[], object]) -> None:
@@ -59,8 +74,9 @@ def _measure(name: str, action: Callable[[], object]) -> None:
         began = time.perf_counter()
         action()
         taken.append(1000 * (time.perf_counter() - began))
-    print(f"{name}: median {statistics.median(taken):.1f} ms, slowest {max(taken):.1f} ms")
+    least, median, most = min(taken), statistics.median(taken), max(taken)
+    print(f"{name}: least {least:.1f} ms, median {median:.1f}, most {most:.1f}")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

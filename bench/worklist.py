@@ -135,9 +135,11 @@ def ask(file: Path, port: int, repeats: int, backend: str) -> None:
     ):
         page.wait_for(lambda: is_listening(port), "the worklist")
         client.get("/healthz")
-        print(f"\n| view | {backend} p50, ms | p95, ms | jobs |\n|---|---|---|---|", flush=True)
-        slow = [name for name, times in timed(client, repeats) if times[1] > LIMITS_MS[backend]]
-        print(f"\n{backend}: slower than {LIMITS_MS[backend]:g} ms: {', '.join(slow) or 'none'}\n")
+        print(f"\n| view | {backend} least, ms | p50 | p95 | jobs |", flush=True)
+        print("|---|---|---|---|---|", flush=True)
+        slow = [name for name, times in timed(client, repeats) if times[0] > LIMITS_MS[backend]]
+        limit = LIMITS_MS[backend]
+        print(f"\n{backend}: median slower than {limit:g} ms: {', '.join(slow) or 'none'}\n")
 
 
 def reader(file: Path) -> str:
@@ -153,7 +155,10 @@ def reader(file: Path) -> str:
 
 
 def timed(client: httpx.Client, repeats: int) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Yield each view with the median and the 95th percentile of its times, in ms."""
+    """Yield each view with the median and the 95th percentile of its times, in ms.
+
+    Printed is the least, too: other work on the machine touches that one least.
+    """
     for name, query in {**VIEWS, **further_pages(client)}.items():
         times = []
         for _ in range(repeats):
@@ -162,10 +167,14 @@ def timed(client: httpx.Client, repeats: int) -> Iterator[tuple[str, tuple[float
             times.append((time.perf_counter() - start) * 1e3)
             if answer.status_code not in {200, 400}:
                 sys.exit(f"{name}: {answer.status_code}")
-        p50, p95 = statistics.median(times), statistics.quantiles(times, n=20)[18]
+        least, p50, p95 = (
+            min(times),
+            statistics.median(times),
+            statistics.quantiles(times, n=20)[18],
+        )
         count = client.get(f"/api/jobs?{query}").json().get("count", "-")
         count = "more" if count is None else f"{count:,}" if count != "-" else count
-        print(f"| {name} | {p50:.0f} | {p95:.0f} | {count} |", flush=True)
+        print(f"| {name} | {least:.0f} | {p50:.0f} | {p95:.0f} | {count} |", flush=True)
         yield name, (p50, p95)
 
 

@@ -162,7 +162,8 @@ class JobRow(Table):
         # One index for each order of the list: it holds all that the list filters by, so that
         # what does not fit is passed over without its row being read.
         Index("ix_job_by_received", "created_at", "id", *LISTED),
-        Index("ix_job_by_study_date", "study_date", "id", *LISTED, "created_at"),
+        # It also finds the radiographs of some days, for searches of DICOMweb.
+        Index("ix_job_by_study_date", "study_date", "id", *LISTED, "created_at", "instance_id"),
         Index("ix_job_by_bone_age", "bone_age_months", "id", *LISTED, "created_at"),
         Index("ix_job_by_change", "updated_at", "id", *LISTED, "created_at"),
         # One for each filter, where few jobs fit it.

@@ -196,9 +196,12 @@ def literal_start(value: str) -> str:
 
 
 def matches_accession(value: str) -> ColumnElement[bool]:
-    """Return the condition of an AccessionNumber; without a wildcard it goes by an index."""
+    """Return the condition of an AccessionNumber; without a wildcard it goes by an index.
+
+    As written, or all in capitals or small letters: an index knows no case.
+    """
     if not {"*", "?"} & set(value):
-        return InstanceRow.accession_number == value
+        return InstanceRow.accession_number.in_(sorted({value, value.upper(), value.lower()}))
     return matches_text(InstanceRow.accession_number, value)
 
 

@@ -7,7 +7,7 @@ one by one; else radiographs are walked from the newest, and a page is soon full
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import aliased
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from worklist.dicomweb_keys import Keys
+
+SPARE: Final = 3
+"""Times as many radiographs as matches: several are of one study, and a re-run is one once more."""
 
 
 def narrowed(session: Session, keys: Keys) -> ColumnElement[bool] | None:
@@ -40,6 +43,20 @@ def narrowed(session: Session, keys: Keys) -> ColumnElement[bool] | None:
     if found is None or fewest > NARROW:
         return None
     return InstanceRow.id.in_(found)
+
+
+def newest_of_dates(keys: Keys) -> ColumnElement[bool] | None:
+    """Return the condition of the newest radiographs of some days, enough for most pages.
+
+    For a range of days that many fit, but perhaps none of the newest: a walk would pass over all
+    that came later. The index of the days holds the number of the radiograph, too.
+    """
+    found = _of_dates(keys.matching.get("StudyDate", []))
+    if found is None:
+        return None
+    enough = SPARE * (keys.offset + keys.limit + 1)
+    newest = (JobRow.instance_id + 0).desc()  # the sum, so that no other index is walked for it
+    return InstanceRow.id.in_(found.order_by(newest).limit(enough))
 
 
 def of_date(value: str) -> ColumnElement[bool]:

@@ -27,7 +27,7 @@ from worklist.dicomweb_keys import (
     matches_patient,
     matches_text,
 )
-from worklist.dicomweb_narrow import narrowed, of_date
+from worklist.dicomweb_narrow import narrowed, newest_of_dates, of_date
 from worklist.dicomweb_store import (
     STAND_IN,
     Address,
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import Session
+
+    _Find = Callable[[Session, Level, Address, Keys, ColumnElement[bool] | None], list["Found"]]
 
 KINDS: Final = {
     "sc": ("OT", v.SC_SERIES_DESCRIPTION),
@@ -148,7 +150,7 @@ def search(session: Session, level: Level, address: Address, keys: Keys, root: s
     """
     find = _studies if level == "studies" else _below_studies
     tell_planner(session)
-    page = find(session, level, address, keys)
+    page = _page(find, session, level, address, keys)
     shown = page[: keys.limit]
     count = {"studies": _of_studies, "series": _of_series, "instances": _of_instances}[level]
     counted = count(session, shown)
@@ -164,8 +166,24 @@ def search(session: Session, level: Level, address: Address, keys: Keys, root: s
 # --- what matches ------------------------------------------------------------------------------
 
 
-def _studies(session: Session, _level: Level, _address: Address, keys: Keys) -> list[Found]:
-    few = narrowed(session, keys)
+def _page(find: _Find, session: Session, level: Level, address: Address, keys: Keys) -> list[Found]:
+    """Return a page, and one match more where there is one."""
+    few = None if address.study else narrowed(session, keys)
+    if few is None and not address.study:
+        newest = newest_of_dates(keys)
+        page = [] if newest is None else find(session, level, address, keys, newest)
+        if len(page) > keys.limit:  # else what fits lies further down
+            return page
+    return find(session, level, address, keys, few)
+
+
+def _studies(
+    session: Session,
+    _level: Level,
+    _address: Address,
+    keys: Keys,
+    few: ColumnElement[bool] | None,
+) -> list[Found]:
     query = received(InstanceRow).where(
         *([] if few is None else [few]),
         last_received_of("study_instance_uid"),
@@ -175,9 +193,14 @@ def _studies(session: Session, _level: Level, _address: Address, keys: Keys) -> 
     return [Found(row) for row in session.scalars(page)]
 
 
-def _below_studies(session: Session, level: Level, address: Address, keys: Keys) -> list[Found]:
+def _below_studies(
+    session: Session,
+    level: Level,
+    address: Address,
+    keys: Keys,
+    few: ColumnElement[bool] | None,
+) -> list[Found]:
     """Return a page of series or instances: the two tables are merged in their order."""
-    few = None if address.study else narrowed(session, keys)
     conditions = [*([] if few is None else [few]), *_study_conditions(keys)]
     if address.study:
         conditions.append(InstanceRow.study_instance_uid == address.study)

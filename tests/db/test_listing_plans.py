@@ -12,14 +12,17 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from dicom_node import migrations
-from dicom_node.db import Database, JobRow, now
+from dicom_node.db import Database, InstanceRow, JobRow, now
 from dicom_node.states import DeliveryState, JobState
 from tests.db.conftest import config_for
-from worklist import listing
+from worklist import dicomweb_narrow, listing
 from worklist.bulk import Bulk
+from worklist.dicomweb_keys import read_keys
+from worklist.dicomweb_query import search
+from worklist.dicomweb_store import Address
 from worklist.filters import SORTS, Cursor, Filters
 from worklist.invented import Inventor
 from worklist.listing import Listing, conditions, pick, walk
@@ -86,8 +89,6 @@ def plan(session: Session, query: Select[*tuple[Any, ...]]) -> list[str]:
     """Return what the database would do, a step a line."""
     dialect = session.get_bind().dialect
     compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
-    driver = session.connection().connection.cursor()
-    words = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN (FORMAT JSON) "}
     values = compiled.construct_params()
     processors: dict[str, Any] = dict(compiled._bind_processors)
     values = {
@@ -96,7 +97,15 @@ def plan(session: Session, query: Select[*tuple[Any, ...]]) -> list[str]:
     }
     names = compiled.positiontup
     ordered = values if names is None or not compiled.positional else [values[n] for n in names]
-    driver.execute(words[dialect.name] + str(compiled), ordered)
+    return explained(session, str(compiled), ordered)
+
+
+def explained(session: Session, statement: str, values: Any) -> list[str]:  # noqa: ANN401
+    """Return what the database would do for a statement, a step a line."""
+    dialect = session.get_bind().dialect
+    driver = session.connection().connection.cursor()
+    words = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN (FORMAT JSON) "}
+    driver.execute(words[dialect.name] + statement, values)
     rows = driver.fetchall()
     if dialect.name == "sqlite":
         return [str(row[3]) for row in rows]
@@ -240,3 +249,69 @@ def test_names_and_identifiers_are_found(session: Session) -> None:
         assert 1500 in Listing(session, Filters(text=words)).page(size=JOBS).job_ids, words
     assert Listing(session, Filters(text=study)).page().job_ids == [1500]
     assert Listing(session, Filters(text="%")).page().job_ids == []
+
+
+SEARCHES = [
+    {"PatientName": "phantom-a*"},
+    {"PatientName": "Phantom-b^Ada"},
+    {"AccessionNumber": "PH00000007"},
+    {"StudyDate": "20260101"},
+    {"StudyDate": "20260101-20261231"},
+    {"StudyDate": "20260101-", "PatientName": "phantom*"},
+]
+
+
+@pytest.mark.parametrize("few", [0, listing.NARROW])
+def test_searches_of_dicomweb_go_by_an_index(
+    session: Session, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Whether few fit a key or many: no table is read as a whole."""
+    monkeypatch.setattr(dicomweb_narrow, "NARROW", few)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:  # noqa: ANN401
+        if statement.startswith(("SELECT instance", "SELECT count")):
+            asked.append((statement, values))
+
+    engine = session.get_bind()
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        for query in SEARCHES:
+            keys = read_keys("studies", query.items())
+            search(session, "studies", Address(), keys, "http://node")
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert len(asked) > len(SEARCHES)
+    for statement, values in asked:
+        lines = explained(session, statement, values)
+        # A walk of SQLite from the newest is a scan by the primary key: of the leading table.
+        assert_reads_no_table([line for line in lines if line != "SCAN instance"])
+
+
+@pytest.mark.parametrize("few", [0, 5, listing.NARROW])
+def test_searches_find_the_same_by_whatever_way(
+    session: Session, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    headers = session.execute(select(InstanceRow.id, InstanceRow.header)).all()
+    first, last = sorted(str(header["StudyDate"]) for _, header in headers)[:: len(headers) - 1]
+    family = str(headers[-1][1]["PatientName"]).partition("^")[0]
+    monkeypatch.setattr(dicomweb_narrow, "NARROW", few)
+    for query, fits in (
+        (
+            {"PatientName": f"{family.upper()}^*"},
+            lambda h: h["PatientName"].startswith(f"{family}^"),
+        ),
+        ({"StudyDate": last}, lambda h: h["StudyDate"] == last),
+        ({"StudyDate": f"{first}-{last}"}, lambda h: bool(h["StudyDate"])),
+    ):
+        keys = read_keys("instances", [*query.items(), ("limit", "1000")])
+        found = search(session, "instances", Address(), keys, "http://node")
+        wanted = [number for number, header in headers if fits(header)]
+        uids = session.scalars(
+            select(InstanceRow.sop_instance_uid)
+            .where(InstanceRow.id.in_(wanted))
+            .order_by(InstanceRow.id.desc())
+            .limit(1000)
+        ).all()
+        assert uids
+        assert [one["00080018"]["Value"][0] for one in found.matches] == list(uids)
