@@ -162,11 +162,14 @@ def test_one_is_run_again_with_its_sex_corrected_and_compared(day: Day, page: Pa
     expect(page.locator(".facts")).to_contain_text("PatientSex corrected")
     page.get_by_role("link", name=f"Compare with job {job_id}").first.click()
     sex = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Sex differs"))
+    page.wait_for_load_state("load")
     expect(sex.get_by_role("cell")).to_have_text(["F", "M"])
     corrected = page.get_by_role("row", name=re.compile("^Corrections differs none"))
     expect(corrected).to_contain_text(f"M by {USER}")
     for number, word in ((job_id, "female"), (new_id, "male")):
         report = page.get_by_role("region", name=f"Job {number}", exact=True)
+        drawn = "images => images.map((one) => one.complete && one.naturalWidth > 300)"
+        assert report.locator("img").evaluate_all(drawn) == [True, True]
         expect(report.locator("pre")).to_contain_text(re.compile(rf"Sex recorded\s+{word}"))
     show = day.node.show(new_id)
     assert (show["rerun_of"], show["finding"]["sex"]) == (job_id, "M")
