@@ -14,7 +14,7 @@ SEED := var/seed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup peers viewer demo run seed test coverage validate readers lint format types contracts migrations check clean
+.PHONY: help setup peers viewer demo run seed test coverage validate readers pictures lint format types contracts migrations check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ validate: setup ## the whole validation set past every external validator
 readers: setup ## what docs/readers.md shows: OHIF's picture, dsrdump's and dcmjs's texts
 	scripts/install_readers.sh
 	$(PY) -m tests.readers
+
+pictures: setup ## the pictures of the worklist page in docs/worklist, of invented patients only
+	$(PY) -m tests.pictures
 
 lint: setup ## ruff: rules and format
 	$(BIN)/ruff check .

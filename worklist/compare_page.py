@@ -11,7 +11,9 @@ from fastapi.responses import Response
 
 from dicom_node import records
 from dicom_node.errors import NoSuchJobError
+from dicom_node.heatmap_file import KIND
 from worklist.access import Viewer
+from worklist.job_parts import job_file
 from worklist.web import READ, NodeOfApp, message, page
 from worklist.words import age_words
 
@@ -58,13 +60,11 @@ def compare(request: Request, node: NodeOfApp, _user: Viewer, old_id: int, new_i
     if old["sop_instance_uid"] != new["sop_instance_uid"]:
         text = f"Jobs {old_id} and {new_id} are not of one radiograph, so they are not compared."
         return message(request, HTTPStatus.CONFLICT, text)
-    # The page of a job draws the heatmap, where it does.
-    paths = {getattr(route, "path", "") for route in request.app.routes}
     context = {
         "old": old,
         "new": new,
         "rows": rows_of(old, new),
-        "has_pictures": "/jobs/{job_id:int}/heatmap.png" in paths,
+        "pictured": [one for one in (old_id, new_id) if job_file(node, one, KIND) is not None],
     }
     return page(request, "compare.html", context)
 

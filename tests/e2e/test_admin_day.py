@@ -6,128 +6,41 @@ One node and one browser serve all tests of this module. None counts on what ano
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pydicom
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
-from dicom_node.db import BatchMemberRow, DeliveryRow, InstanceRow, JobRow, now
+from dicom_node.db import BatchMemberRow, DeliveryRow, JobRow, now
 from dicom_node.radiograph import wrap_radiograph
 from dicom_node.states import GIVEN_UP, JobState
 from models.phantom import draw_phantom
-from tests.nodes import MODALITY, destination, serving, write_config
-from tests.peers import HOST, Dcmtk, is_listening, wait_until
-from tests.web.browser import DESK_PX, PHONE_PX, chromium, complaints_of, faults_of
-from worklist.invented import CALLERS, DESTINATIONS, FAMILIES
+from tests.peers import wait_until
+from tests.seeded import PASSWORD, USER, WORK_MS, Day, finish_batch, seeded_day
+from tests.web.browser import DESK_PX, PHONE_PX, complaints_of, faults_of
+from worklist.invented import CALLERS, FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Locator, Page
 
-    from tests.nodes import RunningNode
-    from tests.peers import Receiver
 
 JOBS, PICTURES = 150, 12
-USER, PASSWORD = "ada", "correct horse battery"
-WORK_MS: Final = 90_000
-"""How long the node may take for what the page then shows."""
 HUNDRED: Final = "/?state=sent&state=confirmed"
 MISSING: Final = "the file is missing"
 UNFOLD: Final = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 FAILED_SENDS: Final = "Failed sends of the last 7 days"
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
-    """What the tests share.
-
-    Attributes
-    ----------
-    node : RunningNode
-        With its seed.
-    receiver : Receiver
-        What all of its destinations lead to.
-    browser : Browser
-        Chromium.
-    login : dict
-        What a page needs to be the admin's.
-    """
-
-    node: RunningNode
-    receiver: Receiver
-    browser: Browser
-    login: dict[str, Any]
-
-    @property
-    def url(self) -> str:
-        """Return where the pages are."""
-        return f"http://{HOST}:{self.node.config.worklist.port}"
-
-    def received_uids(self) -> set[str]:
-        """Return the SOP Instance UIDs of all that the destinations have taken."""
-        tag = ["SOPInstanceUID"]
-        files = self.receiver.files()
-        return {str(pydicom.dcmread(f, specific_tags=tag).SOPInstanceUID) for f in files}
-
-    def jobs_where(self, *conditions: Any) -> list[int]:  # noqa: ANN401 - SQLAlchemy's
-        """Return the ids of jobs, the newest first."""
-        chosen = select(JobRow.id).join(InstanceRow).where(*conditions).order_by(JobRow.id.desc())
-        with self.node.database.read() as session:
-            return list(session.scalars(chosen))
-
-    def with_file(self, *conditions: Any) -> list[int]:  # noqa: ANN401 - SQLAlchemy's
-        """Return the ids of the seed's jobs that have a radiograph."""
-        return self.jobs_where(InstanceRow.size_bytes > 0, *conditions)
-
-
-def _own(config_file: Path, *words: str, said: str = "") -> None:
-    """Run one of the worklist's commands as a user does."""
-    command = [sys.executable, "-m", "worklist", "--config", str(config_file), *words]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, input=said)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
-    folder = tmp_path_factory.mktemp("day")
-    (folder / "node").mkdir()
-    dcmtk = Dcmtk(folder)
-    with dcmtk.storescp() as receiver, chromium() as browser:
-        config_file = write_config(
-            folder / "node",
-            callers=[{"ae_title": title} for title in (MODALITY, *CALLERS)],
-            destinations=[destination(n, receiver.ae_title, receiver.port) for n in DESTINATIONS],
-        )
-        _own(config_file, "seed", "--jobs", str(JOBS), "--pictures", str(PICTURES))
-        _own(
-            config_file, "users", "add", USER, "--role", "admin", "--password-stdin", said=PASSWORD
-        )
-        with serving(config_file, dcmtk) as node:
-            port = node.config.worklist.port
-            url = f"http://{HOST}:{port}"
-            node.peer.wait_for(lambda: is_listening(port), "the pages")
-            page = browser.new_page(base_url=url)
-            log_in(page, PASSWORD)
-            login = {"base_url": url, "storage_state": page.context.storage_state()}
-            page.close()
-            yield Day(node, receiver, browser, login)
-
-
-def log_in(page: Page, password: str) -> None:
-    """Log in as a person does."""
-    page.goto("/login")
-    page.get_by_label("Name").fill(USER)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
+    with seeded_day(tmp_path_factory.mktemp("day"), JOBS, PICTURES) as made:
+        yield made
 
 
 @pytest.fixture
@@ -143,13 +56,6 @@ def page(day: Day) -> Iterator[Page]:
 def row_of(page: Page, job_id: int) -> Locator:
     """Return the row of a job on the list."""
     return page.locator(f'#rows tr[data-job="{job_id}"]')
-
-
-def finish_batch(page: Page) -> dict[str, str]:
-    """Wait on a batch's page until it is finished, and return what it says."""
-    page.get_by_role("heading", name="Finished").wait_for(timeout=WORK_MS)
-    names = page.locator("#progress dl dt").all_inner_texts()
-    return dict(zip(names, page.locator("#progress dl dd").all_inner_texts(), strict=True))
 
 
 # --- the way in --------------------------------------------------------------------------------
@@ -256,11 +162,14 @@ def test_one_is_run_again_with_its_sex_corrected_and_compared(day: Day, page: Pa
     expect(page.locator(".facts")).to_contain_text("PatientSex corrected")
     page.get_by_role("link", name=f"Compare with job {job_id}").first.click()
     sex = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="Sex differs"))
+    page.wait_for_load_state("load")
     expect(sex.get_by_role("cell")).to_have_text(["F", "M"])
     corrected = page.get_by_role("row", name=re.compile("^Corrections differs none"))
     expect(corrected).to_contain_text(f"M by {USER}")
     for number, word in ((job_id, "female"), (new_id, "male")):
         report = page.get_by_role("region", name=f"Job {number}", exact=True)
+        drawn = "images => images.map((one) => one.complete && one.naturalWidth > 300)"
+        assert report.locator("img").evaluate_all(drawn) == [True, True]
         expect(report.locator("pre")).to_contain_text(re.compile(rf"Sex recorded\s+{word}"))
     show = day.node.show(new_id)
     assert (show["rerun_of"], show["finding"]["sex"]) == (job_id, "M")
