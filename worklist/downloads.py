@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from dicom_node import audit
 from dicom_node.errors import NoSuchJobError
 from dicom_node.node import Node
-from worklist.access import Operator, User
+from worklist.access import User, Viewer
 from worklist.job_parts import no_such_job, outputs_of, source_of
 from worklist.web import READ, NodeOfApp, message
 
@@ -36,7 +36,7 @@ def note_download(node: Node, user: User, job_id: int, what: str) -> None:
 
 
 @router.api_route("/jobs/{job_id:int}/source.dcm", methods=READ)
-def download_source(request: Request, node: NodeOfApp, user: Operator, job_id: int) -> Response:
+def download_source(request: Request, node: NodeOfApp, user: Viewer, job_id: int) -> Response:
     """Give the radiograph as it was received."""
     try:
         path = source_of(node, job_id).path
@@ -47,7 +47,7 @@ def download_source(request: Request, node: NodeOfApp, user: Operator, job_id: i
 
 @router.api_route("/jobs/{job_id:int}/results/{kind}.dcm", methods=READ)
 def download_result(
-    request: Request, node: NodeOfApp, user: Operator, job_id: int, kind: str
+    request: Request, node: NodeOfApp, user: Viewer, job_id: int, kind: str
 ) -> Response:
     """Give a result as it is sent, by its kind: ``sr``, ``sc`` and so on."""
     made = {output.kind: output for output in outputs_of(node, job_id)}
@@ -69,7 +69,7 @@ def _file(  # noqa: PLR0913, PLR0917 - a request, and what it is for
 
 
 @router.api_route("/jobs/{job_id:int}/files.zip", methods=READ)
-def download_all(request: Request, node: NodeOfApp, user: Operator, job_id: int) -> Response:
+def download_all(request: Request, node: NodeOfApp, user: Viewer, job_id: int) -> Response:
     """Give the radiograph and every result as a zip."""
     try:
         paths = {"source": source_of(node, job_id).path}

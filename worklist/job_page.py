@@ -17,7 +17,7 @@ from dicom_node.jobs import UNFINISHED
 from dicom_node.node import Node
 from dicom_node.states import DeliveryState
 from worklist import downloads, header_view, job_api, log_view, picture, report_tree, viewer
-from worklist.access import Role, User, Viewer
+from worklist.access import Viewer
 from worklist.growth_view import chart_of
 from worklist.identity_view import identity_of, veil_of
 from worklist.job_parts import job_file, no_such_job, veiled
@@ -33,10 +33,10 @@ for part in (picture, header_view, report_tree, log_view, downloads, job_api):
 
 
 @router.api_route("/jobs/{job_id:int}", methods=READ)
-def show_job(request: Request, node: NodeOfApp, user: Viewer, job_id: int) -> Response:
+def show_job(request: Request, node: NodeOfApp, _user: Viewer, job_id: int) -> Response:
     """Show one job."""
     try:
-        context = job_context(request, node, user, job_id)
+        context = job_context(request, node, job_id)
     except NoSuchJobError as error:
         return no_such_job(request, error, job_id)
     return page(request, "job.html", context)
@@ -44,11 +44,11 @@ def show_job(request: Request, node: NodeOfApp, user: Viewer, job_id: int) -> Re
 
 @router.api_route("/jobs/{job_id:int}/live", methods=READ)
 def show_changes(
-    request: Request, node: NodeOfApp, user: Viewer, job_id: int, seen: int = Query(default=0)
+    request: Request, node: NodeOfApp, _user: Viewer, job_id: int, seen: int = Query(default=0)
 ) -> Response:
     """Answer with the parts of the page that may have changed since so many events were seen."""
     try:
-        context = job_context(request, node, user, job_id)
+        context = job_context(request, node, job_id)
     except NoSuchJobError as error:
         return no_such_job(request, error, job_id)
     if len(context["job"]["events"]) == seen:
@@ -56,7 +56,7 @@ def show_changes(
     return page(request, "job_live.html", {**context, "oob": True})
 
 
-def job_context(request: Request, node: Node, user: User, job_id: int) -> dict[str, Any]:
+def job_context(request: Request, node: Node, job_id: int) -> dict[str, Any]:
     """Return all that the page of a job shows.
 
     Raises
@@ -81,7 +81,6 @@ def job_context(request: Request, node: Node, user: User, job_id: int) -> dict[s
         "identity": None if veil.is_drawn else identity_of(instance.header, row.finding),
         "has_file": node.storage.absolute(instance.path).is_file(),
         "has_heatmap": job_file(node, job_id, KIND) is not None,
-        "can_download": user.role >= Role.OPERATOR,
         "viewer_url": viewer_url(node, instance),
         "is_live": is_moving(row, job),
         "oob": False,
