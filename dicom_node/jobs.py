@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -174,7 +174,13 @@ def _insert(
     reason: str | None,
 ) -> int:
     """Insert a job in its first state, with its first event."""
-    values = {"instance_id": instance_id, "rerun_of": rerun_of}
+    instance = session.get_one(InstanceRow, instance_id)  # of a C-STORE it is at hand: no query
+    values = {
+        "instance_id": instance_id,
+        "rerun_of": rerun_of,
+        "calling_ae_title": instance.calling_ae_title,
+        "study_date": study_day(instance.header),
+    }
     return _insert_all(session, [values], [reason], actor)[0]
 
 
@@ -185,24 +191,9 @@ def _insert_all(
     moment = now()
     common = {"state": JobState.RECEIVED, "created_at": moment, "updated_at": moment}
     made = insert(JobRow).returning(JobRow.id, sort_by_parameter_order=True)
-    listed = _listed(session, {row["instance_id"] for row in rows})
-    ids = list(
-        session.scalars(made, [{**common, **listed[row["instance_id"]], **row} for row in rows])
-    )
+    ids = list(session.scalars(made, [{**common, **row} for row in rows]))
     _record_all(session, ids, (None, JobState.RECEIVED), actor, reasons)
     return ids
-
-
-def _listed(session: Session, instance_ids: Collection[int]) -> dict[int, dict[str, str]]:
-    """Return what a job repeats of each instance, for the list."""
-    instances = session.scalars(select(InstanceRow).where(InstanceRow.id.in_(instance_ids)))
-    return {
-        instance.id: {
-            "calling_ae_title": instance.calling_ae_title,
-            "study_date": study_day(instance.header),
-        }
-        for instance in instances
-    }
 
 
 def _record(
@@ -496,7 +487,13 @@ def study(session: Session, study_instance_uid: str) -> Study:
     )
 
 
-COPIED: Final = (JobRow.instance_id, JobRow.weights, JobRow.accepted)
+COPIED: Final = (
+    JobRow.instance_id,
+    JobRow.calling_ae_title,
+    JobRow.study_date,
+    JobRow.weights,
+    JobRow.accepted,
+)
 """What a re-run has from the job before it, unless it is asked otherwise."""
 
 
