@@ -65,12 +65,20 @@ def admit(node: Node, job_id: int) -> JobState:
     return settle(node, job_id, reason)
 
 
-def admit_or_leave(node: Node, job_id: int) -> None:
-    """Admit a new job; one that cannot be stays received, and the sweeper admits it."""
+def admit_or_leave(node: Node, job_id: int) -> bool:
+    """Admit a received job; one that cannot be stays received, and the sweeper tries it again.
+
+    Returns
+    -------
+    bool
+        Whether it was admitted.
+    """
     try:
         admit(node, job_id)
     except Exception:  # the edge: what is durable is not lost by what comes after
         log.exception("not admitted", job=job_id)
+        return False
+    return True
 
 
 def _verdict_on(node: Node, instance: InstanceRow) -> tuple[str | None, Dataset]:

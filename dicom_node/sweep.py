@@ -42,7 +42,7 @@ def sweep_once(node: Node) -> dict[str, int]:
         How many jobs or deliveries each repair touched; for the log and the tests.
     """
     leases = node.config.leases
-    admitted = sum(_admitted(node, job_id) for job_id in intake.unadmitted(node))
+    admitted = sum(intake.admit_or_leave(node, job_id) for job_id in intake.unadmitted(node))
     with node.database.write() as session:
         freed = jobs.free_expired(session, leases.attempts)
         freed_deliveries = deliveries.free_expired(session)
@@ -64,16 +64,6 @@ def sweep_once(node: Node) -> dict[str, int]:
             node, "retrieve", Priority.NORMAL, retrievals.lost, retrievals.mark_enqueued
         ),
     }
-
-
-def _admitted(node: Node, job_id: int) -> bool:
-    """Admit one received job; one that cannot be must not keep the rest from being repaired."""
-    try:
-        intake.admit(node, job_id)
-    except Exception:  # the edge: it stays received, and is tried again
-        log.exception("not admitted", job=job_id)
-        return False
-    return True
 
 
 def _enqueue_lost(node: Node, queue: Queue, lost: Lost, mark: Mark) -> int:
